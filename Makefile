@@ -1,0 +1,53 @@
+# Every target makes and reuses .venv by itself; a stamp file for each set of extras says what is in it.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# python3 may be older than python3.12 beside it: take the first that is new enough.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+# Without it, Linux would fetch two gigabytes of CUDA that no check here uses.
+CPU_WHEELS := --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+
+.PHONY: help train test crosscheck docs lint clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+train: $(VENV)/has-train  ## train the lessons' transformer; ARGS="--help" shows the options
+	$(BIN)/python -m transformer train $(ARGS)
+
+test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
+	$(BIN)/python -m pytest -q $(ARGS)
+
+crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optimisers against PyTorch
+	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)
+
+docs: $(VENV)/has-docs  ## build the site into docs/_build; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+lint: $(VENV)/has-lint  ## ruff and mypy --strict
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+clean:  ## remove what make made; runs/ stays
+	rm -rf $(VENV) build docs/_build docs/reference *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer on PATH: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) -m venv failed (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+
+$(VENV)/has-crosscheck: PIP_FLAGS := $(CPU_WHEELS)
+$(VENV)/has-crosscheck: $(VENV)/has-test
+
+$(VENV)/has-%: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable ".[$*]"
+	@touch $@
+
+.SECONDARY:
