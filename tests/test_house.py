@@ -19,14 +19,30 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A module imports from rows below its own; modules of one row do not see each other.
 ROWS = {
     "tinygrad_edu": (
-        "errors", "primitive seals", "rules", "graph", "record backward", "tensor", "transforms functional", "nn",
-        "optim numerics", "testing derive render", "__init__",
+        "errors",
+        "primitive seals",
+        "rules",
+        "graph",
+        "record backward",
+        "tensor",
+        "transforms functional",
+        "nn",
+        "optim numerics",
+        "testing derive render",
+        "__init__",
     ),
     "transformer": (
-        "config tokens", "layers tasks", "model", "checkpoint", "generate evaluate", "train report", "cli",
-        "__init__", "__main__",
+        "config tokens",
+        "layers tasks",
+        "model",
+        "checkpoint",
+        "generate evaluate",
+        "train report",
+        "cli",
+        "__init__",
+        "__main__",
     ),
-}  # fmt: skip
+}
 LINES = 350
 SUFFIXES = (".py", ".cfg", ".toml")
 MADE = (".venv", "runs")  # folders that commands make: pages may name what will be in them
