@@ -1,0 +1,81 @@
+"""The page of operations, read off the registry: a table kept by hand would soon tell of other rules."""
+
+import ast
+import inspect
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import tinygrad_edu  # noqa: F401  (fills the registry)
+from tinygrad_edu.primitive import Composite, Primitive, registry
+
+HEADER = """# Operations
+
+Written from the registry when this page was built: {rules} operations with rules, {composites} that are forward
+code over them, {constants} whose result carries no derivative. In a rule, `g` is the cotangent of the output and
+`z` the output; what else it names is kept for the backward pass, and nothing more.
+"""
+
+
+def statements_of(operation):
+    """(file, first line, last) of each statement that declares an operation, or a rule that it uses."""
+    rules = [rule.__code__ for rule in operation.rules if rule is not None]
+    file = rules[0].co_filename
+    tree, names = ast.parse(Path(file).read_text(encoding="utf-8")), {rule.co_name for rule in rules}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        first = min([node.lineno, *(line.lineno for line in getattr(node, "decorator_list", []))])
+        written = any(first <= rule.co_firstlineno <= node.end_lineno for rule in rules if rule.co_filename == file)
+        used = any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node))
+        if written or (used and not isinstance(node, ast.FunctionDef)):
+            yield file, first, node.end_lineno
+
+
+def text(file, first, last):
+    return "\n".join(Path(file).read_text(encoding="utf-8").splitlines()[first - 1 : last])
+
+
+def domain_of(operation):
+    """x ≠ 0 said of the argument that it is about."""
+    pairs = zip(operation.parameters, operation.rules, operation.domain, strict=False)
+    said = [re.sub(r"\bx\b", name, str(domain)) for name, rule, domain in pairs if rule is not None]
+    return ", ".join(one for one in said if not one.endswith(" real")) or "everywhere"
+
+
+def table(operations):
+    yield "| operation | differentiable in | where | kinks | broadcasts |"
+    yield "|---|---|---|---|---|"
+    for one in operations:
+        arguments = [name for name, rule in zip(one.parameters, one.rules, strict=False) if rule is not None]
+        kinks, broadcasts = ("yes" if fact else "" for fact in (one.kinks, one.broadcasts))
+        yield f"| `{one.name}` | {', '.join(arguments)} | {domain_of(one)} | {kinks} | {broadcasts} |"
+
+
+def page():
+    kinds = defaultdict(list)
+    for operation in registry().values():
+        kinds[operation.kind].append(operation)
+    families = defaultdict(list)
+    for operation in kinds[Primitive.kind]:
+        families[next(rule for rule in operation.rules if rule).__globals__["__name__"]].append(operation)
+    numbers = {kind + "s": len(kinds[kind]) for kind in ("rule", "composite", "constant")}
+    lines = [HEADER.format(**numbers)]
+    for family, operations in families.items():
+        lines += [f"## {family.rsplit('.', 1)[-1].capitalize()}", "", *table(operations), "", "```python"]
+        spans = sorted({span for operation in operations for span in statements_of(operation)})
+        lines += ["\n\n".join(text(*span) for span in spans), "```", ""]
+    lines += ["## Composites", "", "Forward code; the gradient is derived from it.", ""]
+    definitions = defaultdict(list)
+    for operation in kinds[Composite.kind]:
+        definitions[operation.definition].append(operation.name)
+    for definition, names in definitions.items():
+        source = inspect.getsource(definition).rstrip()
+        lines += [", ".join(f"`{name}`" for name in names), "", "```python", source, "```", ""]
+    for kind, title in (("constant", "No derivative"), ("refused", "Left out")):
+        lines += [f"## {title}", ""]
+        reasons = defaultdict(list)
+        for operation in kinds[kind]:
+            reasons[operation.reason].append(f"`{operation.name}`")
+        lines += [f"- {', '.join(names)}: {reason}" for reason, names in reasons.items()] + [""]
+    return "\n".join(lines)
