@@ -1,0 +1,74 @@
+"""What can go wrong, as a tree. Every message says what, with which shapes or values, where, and what to do.
+
+    AutodiffError
+    ├── ShapeError             (ValueError)    shapes that do not fit, or would blow up by accident
+    ├── DtypeError             (TypeError)     integers that want gradients, complex or object data
+    ├── UnsupportedError       (TypeError)     no derivative rule for this function, argument or keyword
+    ├── LostGradientError      (TypeError)     float(), bool(), np.asarray() on a tracked tensor
+    ├── ItemAssignmentError    (TypeError)     x[i] = y on a tensor
+    ├── NotTrackedError        (RuntimeError)  a gradient is asked of something that was not recorded
+    ├── FreedGraphError        (RuntimeError)  a second backward over a graph that was let go
+    ├── MutationError          (RuntimeError)  a saved array was changed between forward and backward
+    ├── CotangentError         (ValueError)    a cotangent of the wrong shape or dtype, or none where one is needed
+    └── RuleError              (RuntimeError)  a derivative rule broke its promise (shape, dtype, count)
+
+Each also is the built-in exception in brackets, so code that knows nothing of this package can catch it.
+"""
+
+__all__ = [
+    "AutodiffError",
+    "CotangentError",
+    "DtypeError",
+    "FreedGraphError",
+    "ItemAssignmentError",
+    "LostGradientError",
+    "MutationError",
+    "NotTrackedError",
+    "RuleError",
+    "ShapeError",
+    "UnsupportedError",
+]
+
+
+class AutodiffError(Exception):
+    """The root: everything this package raises on purpose."""
+
+
+class ShapeError(AutodiffError, ValueError):
+    """Shapes do not fit together."""
+
+
+class DtypeError(AutodiffError, TypeError):
+    """Data of a kind that has no gradient: integer, boolean, complex, object."""
+
+
+class UnsupportedError(AutodiffError, TypeError):
+    """No derivative rule exists for this function, this argument or this keyword."""
+
+
+class LostGradientError(AutodiffError, TypeError):
+    """A conversion would have cut a tracked tensor off its graph without a word."""
+
+
+class ItemAssignmentError(AutodiffError, TypeError):
+    """Tensors are values; they have no item assignment."""
+
+
+class NotTrackedError(AutodiffError, RuntimeError):
+    """A gradient was asked of, or for, a tensor that is not part of a recorded graph."""
+
+
+class FreedGraphError(AutodiffError, RuntimeError):
+    """The graph was already walked backward and its saved arrays were let go."""
+
+
+class MutationError(AutodiffError, RuntimeError):
+    """An array that a rule needs was changed after the forward pass saved it."""
+
+
+class CotangentError(AutodiffError, ValueError):
+    """The upstream gradient is missing, or has the wrong shape or dtype."""
+
+
+class RuleError(AutodiffError, RuntimeError):
+    """A derivative rule returned something of the wrong shape, dtype or kind."""

@@ -1,0 +1,191 @@
+"""The record: a node for each operation that somebody may want to differentiate.
+
+A node points at the nodes of its inputs and holds what the rules of its operation name, nothing more. Nodes never
+point forward, so a graph is freed by reference counting the moment its last output goes.
+
+    Tensor ──> Node ──> inputs: Node (tracked), Fixed (an array that is not), or a plain Python scalar
+                   └──> saved:  the arrays and keywords that the rules asked for
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.primitive import Plan, Primitive
+from tinygrad_edu.seals import Escape, Seal
+
+__all__ = ["Fixed", "Node", "State", "is_recording", "no_grad", "node_location", "scope", "user_location"]
+
+
+class State:
+    """What holds for the running thread or task: is the graph recorded, and under which scope."""
+
+    __slots__ = ("recording", "scope")
+
+    def __init__(self, recording: bool, scope: str) -> None:
+        self.recording, self.scope = recording, scope
+
+
+# A context variable, not a global: a flag set by one thread must not get stuck in another.
+STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State(True, ""))
+
+
+def is_recording() -> bool:
+    """Would an operation on a tracked tensor be recorded here?"""
+    return STATE.get().recording
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it nothing is recorded: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
+    token = STATE.set(State(False, STATE.get().scope))
+    try:
+        yield
+    finally:
+        STATE.reset(token)
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
+    state = STATE.get()
+    token = STATE.set(State(state.recording, f"{state.scope}.{name}" if state.scope else name))
+    try:
+        yield
+    finally:
+        STATE.reset(token)
+
+
+_next_number = itertools.count().__next__
+
+
+class Fixed:
+    """An input array without gradient, as a picture wants to know it: shape, dtype, name. Its data is not kept."""
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, name: str | None) -> None:
+        self.shape, self.dtype, self.name = shape, dtype, name
+
+
+class Node:
+    """One recorded operation, or (operation None) a leaf.
+
+    number   creation order: a valid topological order, and stable for pictures
+    shape    of the value; a tuple of shapes (and dtypes) where there are several outputs
+    origin   (code, instruction) of the user's line; decoded only when somebody asks
+    seals    what guards the saved arrays against change, see seals.py
+    owner    the node whose memory this value is a view of, None when it has its own
+    """
+
+    __slots__ = (
+        "__weakref__", "dtype", "escape", "grad", "inputs", "name", "number", "operation", "origin", "owner", "plan",
+        "retains_grad", "saved", "scope", "seals", "shape", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: Any,
+        plan: Plan | None,
+        inputs: tuple[Any, ...],
+        saved: tuple[Any, ...] | None,
+        shape: tuple[Any, ...],
+        dtype: Any,
+        scope: str,
+        origin: tuple[CodeType, int] | None,
+    ) -> None:
+        self.number = _next_number()
+        self.operation, self.plan, self.inputs, self.saved = operation, plan, inputs, saved
+        self.shape, self.dtype, self.scope, self.origin = shape, dtype, scope, origin
+        self.retains_grad = False
+        self.seals: tuple[Seal, ...] | None = None
+        self.escape: Escape | None = None
+        self.owner: Node | None = None
+
+    def __repr__(self) -> str:
+        return f"<Node {self.number} {self.label} {self.shape}>"
+
+    @property
+    def label(self) -> str:
+        return "leaf" if self.operation is None else str(self.operation.name)
+
+
+def leaf(value: Any, name: str | None) -> Node:
+    """A node for a tensor that wants a gradient and was not computed."""
+    node = Node(None, None, (), (), value.shape, value.dtype, STATE.get().scope, user_origin())
+    node.version = 0
+    node.grad = None
+    node.retains_grad = True
+    node.name = name
+    return node
+
+
+class Pick(Primitive):
+    """Output number `index` of an operation with several outputs; its cotangent is filed under that number."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int, name: str) -> None:
+        super().__init__(pick, (None,), parameters=("outputs",), name=f"{name}[{index}]")
+        self.index = index
+
+
+def pick(outputs: Any) -> Any:
+    raise NotImplementedError("a pick is made by the engine, never called")
+
+
+_HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_inside: dict[str, bool] = {}
+
+
+def is_inside(filename: str) -> bool:
+    """Does this source file belong to the engine, to NumPy, or to the standard library's plumbing?"""
+    known = _inside.get(filename)
+    if known is None:
+        known = _inside[filename] = filename.startswith((_HOME, _NUMPY)) or filename.endswith("contextlib.py")
+    return known
+
+
+def user_origin() -> tuple[CodeType, int] | None:
+    """The innermost frame outside the engine, as (code, instruction): cheap to take, decoded on demand."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        inside = _inside.get(code.co_filename)
+        if not (is_inside(code.co_filename) if inside is None else inside):
+            return code, frame.f_lasti
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def location(origin: tuple[CodeType, int] | None) -> str:
+    """lesson.py:41, from an origin."""
+    if origin is None:
+        return "an unknown line"
+    code, instruction = origin
+    line = next(itertools.islice(code.co_positions(), instruction // 2, None), (None,))[0]
+    return f"{os.path.basename(code.co_filename)}:{line or code.co_firstlineno}"
+
+
+def user_location() -> str:
+    """`at lesson.py:41, in blocks.0.attention`, for an error raised now."""
+    return placed(location(user_origin()), STATE.get().scope)
+
+
+def node_location(node: Node) -> str:
+    """`at lesson.py:41, in blocks.0.attention`, for an operation recorded earlier."""
+    return placed(location(node.origin), node.scope)
+
+
+def placed(where: str, scope_path: str) -> str:
+    return f"at {where}, in {scope_path}" if scope_path else f"at {where}"

@@ -1,0 +1,370 @@
+"""Run an operation on tensors, and record it when a gradient may be asked.
+
+`apply` is the one gate: every operator, method and NumPy function on a tensor comes through here. `unary` and `binary`
+are its short-cuts for elementwise operations without keywords, which is what scalar graphs consist of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
+from tinygrad_edu.graph import STATE, Fixed, Node, Pick, user_location, user_origin
+from tinygrad_edu.primitive import Plan, Primitive, Rule, needs_of
+from tinygrad_edu.seals import Seal, fingerprint
+
+__all__ = ["Variable", "apply", "binary", "strip", "unary"]
+
+# What the slots of a fresh tensor need: a value (ndarray, or NumPy scalar when 0-d) and a node (None: untracked).
+new = object.__new__
+
+
+class Variable:
+    """The bare tensor: a value and the node that made it. `Tensor` gives it its manners."""
+
+    __slots__ = ("__weakref__", "_name", "_node", "_owner", "_value")
+    _kind: ClassVar[Any]
+    _value: Any
+    _node: Node | None
+    _owner: Node | None  # set when untracked yet a view of a tracked tensor's memory
+    _name: str | None
+
+
+def make(kind: type[Variable], value: Any, node: Node | None) -> Any:
+    out = new(kind)
+    out._value = value
+    out._node = node
+    return out
+
+
+def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
+    """operation(x), for one elementwise argument and no keywords."""
+    value = x._value
+    try:
+        z = operation.fast(value)
+    except Exception as error:
+        explain(operation, (value,), {}, error)
+    out = new(kind)
+    out._value = z
+    node = x._node
+    if node is None or not (state := STATE.get()).recording:
+        out._node = None
+        return out
+    plan = operation.plans[1]
+    saved = tuple([z if name == "z" else value for name in plan.names])
+    out._node = made = Node(operation, plan, (node,), saved, z.shape, z.dtype, state.scope, user_origin())
+    if saved and type(value) is np.ndarray:
+        seal(made, plan)
+    return out
+
+
+def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
+    """operation(x, y), for two elementwise arguments and no keywords; at least one is a Variable."""
+    tracked = 0
+    nx: Any = None
+    ny: Any = None
+    if isinstance(x, Variable):
+        nx = x._node
+        x = x._value
+        if nx is not None:
+            tracked = 1
+    elif type(x) not in SCALARS:
+        x = operand(x)
+    if isinstance(y, Variable):
+        ny = y._node
+        y = y._value
+        if ny is not None:
+            tracked += 2
+    elif type(y) not in SCALARS:
+        y = operand(y)
+    try:
+        z = operation.fast(x, y)
+    except Exception as error:
+        explain(operation, (x, y), {}, error)
+    out = new(kind)
+    out._value = z
+    if not tracked or not (state := STATE.get()).recording:
+        out._node = None
+        return out
+    plan = operation.plans[tracked]
+    saved = tuple([x if name == "x" else y if name == "y" else z for name in plan.names])
+    inputs = (nx if nx is not None else fixed(x), ny if ny is not None else fixed(y))
+    out._node = made = Node(operation, plan, inputs, saved, z.shape, z.dtype, state.scope, user_origin())
+    if saved and (type(x) is np.ndarray or type(y) is np.ndarray):
+        seal(made, plan)
+    return out
+
+
+SCALARS = frozenset((int, float, bool, np.float64, np.float32))
+
+
+def operand(value: Any) -> Any:
+    """An operand that is neither a tensor nor a plain scalar, as a real ndarray or NumPy scalar."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise DtypeError(f"a masked array would lose its mask; fill it first (a.filled(0.0)). Called {user_location()}")
+    array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{describe(array)} has no gradient here: operands are real numbers (float, integer, boolean)"
+            f"{'; split it into .real and .imag' if array.dtype.kind == 'c' else ''}. Called {user_location()}"
+        )
+    return array
+
+
+def fixed(value: Any, name: str | None = None) -> Any:
+    """What a node remembers of an input without gradient: a scalar itself, of an array only its shape."""
+    return Fixed(value.shape, value.dtype, name) if isinstance(value, np.ndarray) else value
+
+
+def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run `operation` on any mix of tensors, arrays and scalars; record it if one of them is tracked.
+
+    Raises ShapeError or DtypeError for operands that do not fit, UnsupportedError for a tracked tensor in a place
+    without a rule and for a keyword whose derivative nobody wrote.
+    """
+    positions = operation.parameters[: len(operation.rules)]
+    if kwargs:
+        args, kwargs = arrays_first(positions, args, kwargs)
+    raw, operands = unwrap(operation, args)
+    for name, value in kwargs.items():
+        if name not in operation.understood and value is not None and value is not np._NoValue:  # type: ignore[attr-defined]
+            raise UnsupportedError(
+                f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
+                f"Called {user_location()}"
+            )
+    raw_kwargs = {name: strip(value) for name, value in kwargs.items()} if kwargs else kwargs
+    try:
+        value = operation.function(*raw, **raw_kwargs)
+    except Exception as error:
+        explain(operation, raw, raw_kwargs, error)
+    state = STATE.get()
+    tracked = 0
+    for position, operand in enumerate(operands):
+        if isinstance(operand, Variable) and operand._node is not None:
+            tracked |= 1 << position
+    if not tracked or not state.recording:
+        return outputs(kind, value, None, operands)
+    plan = plan_for(operation, tracked, len(operands), operands)
+    inputs = tuple(
+        fixed(strip(operand), getattr(operand, "_name", None)) if getattr(operand, "_node", None) is None
+        else operand._node
+        for operand in operands
+    )  # fmt: skip
+    bound = dict(zip(operation.parameters, raw, strict=False))
+    if operation.sequence is not None and operation.parameters[-1] == operation.sequence:
+        bound[operation.sequence] = raw[len(operation.parameters) - 1 :]  # f(x, *arrays)
+    bound.update(raw_kwargs)
+    saved = tuple([lookup(name, bound, value, operation) for name in plan.names])
+    several = isinstance(value, tuple)
+    shape = tuple([part.shape for part in value]) if several else value.shape
+    dtype = tuple([part.dtype for part in value]) if several else value.dtype
+    node = Node(operation, plan, inputs, saved, shape, dtype, state.scope, user_origin())
+    seal(node, plan)
+    return outputs(kind, value, node, operands)
+
+
+def arrays_first(
+    positions: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """np.sum(a=x) is np.sum(x): array arguments go by position."""
+    kwargs = dict(kwargs)
+    for name in positions[len(args) :]:
+        if name not in kwargs:
+            break
+        args = (*args, kwargs.pop(name))
+    return args, kwargs
+
+
+def unwrap(operation: Primitive, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """The arguments as plain arrays, and the list of operands: one for each rule, or for each element of a sequence."""
+    operands: list[Any] = []
+    raw = []
+    for position, argument in enumerate(args):
+        name = operation.parameters[min(position, len(operation.parameters) - 1)]
+        if name == operation.sequence:
+            elements = argument if isinstance(argument, list | tuple) else (argument,)
+            operands.extend(elements)
+            stripped = [strip(element) for element in elements]
+            raw.append(stripped if isinstance(argument, list | tuple) else stripped[0])
+            continue
+        ruled = position < len(operation.rules)
+        if operation.sequence is None and ruled:
+            operands.append(argument)
+        if (not ruled or operation.rules[position] is None) and holds_gradient(argument):
+            raise UnsupportedError(
+                f"{operation.name}: argument {name!r} has no derivative rule, but the Tensor passed there wants a "
+                f"gradient; pass {name}.detach() if none should flow. Called {user_location()}"
+            )
+        raw.append(strip(argument))
+    return tuple(raw), operands
+
+
+def holds_gradient(argument: Any) -> bool:
+    if isinstance(argument, Variable):
+        return argument._node is not None and STATE.get().recording
+    return isinstance(argument, list | tuple) and any(holds_gradient(element) for element in argument)
+
+
+def strip(argument: Any) -> Any:
+    """Plain arrays in place of tensors, also inside lists, tuples (index expressions) and slices."""
+    if isinstance(argument, Variable):
+        return argument._value
+    if isinstance(argument, list | tuple):
+        return type(argument)([strip(element) for element in argument])
+    return argument
+
+
+class SequencePlan:
+    """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
+
+    __slots__ = ("names", "pullbacks", "sources")
+
+    def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
+        rule = next(rule for rule in operation.rules if rule is not None)
+        needs = needs_of(rule)
+        self.names = tuple(name for name in needs if name != "i")
+        everything = tuple(range(len(self.names)))
+        place = needs.index("i") if "i" in needs else None
+        self.pullbacks = [
+            (element, rule if place is None else told(rule, place, element), everything)
+            for element in range(count)
+            if tracked >> element & 1
+        ]
+        self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
+
+
+def told(rule: Rule, place: int, element: int) -> Rule:
+    """The rule, with its parameter `i` filled in."""
+
+    def rule_for_one(g: Any, *needs: Any) -> Any:
+        return rule(g, *needs[:place], element, *needs[place:])
+
+    return rule_for_one
+
+
+def plan_for(operation: Primitive, tracked: int, count: int, operands: list[Any]) -> Any:
+    if operation.sequence is not None:
+        return SequencePlan(operation, tracked, count)
+    return operation.plans[tracked]
+
+
+def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -> Any:
+    """What a rule means by a name: the output, an argument, an argument's shape, a keyword or its default."""
+    if name in bound and bound[name] is not np._NoValue:  # type: ignore[attr-defined]
+        return bound[name]
+    if name == "z":
+        return value
+    if name.endswith("_shape") and name[:-6] in bound:
+        argument = bound[name[:-6]]
+        if isinstance(argument, list | tuple):
+            return tuple([np.shape(element) for element in argument])
+        return np.shape(argument)
+    if name in operation.defaults:
+        return operation.defaults[name]
+    raise UnsupportedError(f"{operation.name}: {name} is needed for the derivative; pass it. Called {user_location()}")
+
+
+def seal(node: Node, plan: Plan | SequencePlan) -> None:
+    """Guard each saved array, see seals.py. What is nobody's but the engine's costs a tuple, no more."""
+    found = []
+    for name, source, value in zip(plan.names, plan.sources, node.saved or (), strict=True):
+        if type(value) is np.ndarray:
+            found.append(sealed(name, value, node.inputs[source] if source >= 0 else None, name == "z"))
+        elif isinstance(value, list | tuple):
+            for position, element in enumerate(value):
+                if type(element) is np.ndarray:
+                    origin = node.inputs[position] if source == -2 else None
+                    found.append(sealed(name, element, origin, name == "z"))
+    node.seals = tuple(found)
+
+
+def sealed(name: str, array: np.ndarray, origin: Any, is_output: bool) -> Seal:
+    if is_output:
+        return Seal(name, array, None, 0, None)
+    if not isinstance(origin, Node):
+        return Seal(name, array, None, 0, fingerprint(array))  # the user's array, or an index: it may change any time
+    owner = origin.owner or origin
+    version = owner.version if owner.operation is None else 0
+    return Seal(name, array, owner, version, None if owner.escape is None else fingerprint(array))
+
+
+def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[Any]) -> Any:
+    """Wrap what an operation returned: one array, or a tuple of them (each then picks its share of the node)."""
+    if isinstance(value, tuple):
+        picked = []
+        for index, part in enumerate(value):
+            made = None
+            if node is not None:
+                operation = Pick(index, node.operation.name)
+                made = Node(operation, None, (node,), (), part.shape, part.dtype, node.scope, node.origin)
+            picked.append(make(kind, part, made))
+        return type(value)(*picked) if hasattr(value, "_fields") else tuple(picked)
+    out = make(kind, value, node)
+    if type(value) is np.ndarray and (value.base is not None or any(strip(operand) is value for operand in operands)):
+        own_as_view(out, value, operands)
+    return out
+
+
+def own_as_view(out: Any, value: np.ndarray, operands: list[Any]) -> None:
+    """Remember whose memory a view looks into: when that changes, so does the view."""
+    for operand in operands:
+        if isinstance(operand, Variable) and np.may_share_memory(value, operand._value):
+            source = operand._node
+            owner = getattr(operand, "_owner", None) if source is None else source.owner or source
+            if out._node is not None:
+                out._node.owner = owner
+            elif owner is not None:
+                out._owner = owner
+
+
+def explain(operation: Any, raw: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
+    """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
+    described = ", ".join(describe(value) for value in raw)
+    where = f"Called {user_location()}"
+    if isinstance(error, np.linalg.LinAlgError):
+        raise type(error)(f"{operation.name}({described}): {error}. {where}") from None
+    if isinstance(error, ValueError) and operation.name == "matmul" and all(np.ndim(v) for v in raw):
+        raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
+    kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
+        (np.exceptions.AxisError, ShapeError),
+        (IndexError, IndexError),
+        (ValueError, ShapeError),
+        (TypeError, DtypeError),
+    ]
+    for caught, raised in kinds:
+        if isinstance(error, caught):
+            raise raised(f"{operation.name}({described}): {error}. {where}") from None
+    raise error
+
+
+def describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
+        return f"[{', '.join(describe(v) for v in value)}]"
+    text = repr(value)
+    return text if len(text) < 40 else text[:37] + "..."
+
+
+def matmul_complaint(x: Any, y: Any) -> str:
+    x, y = np.asarray(x), np.asarray(y)
+    inner = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if inner[0] == inner[1]:
+        return f"matmul: {x.shape} @ {y.shape}: the leading axes do not broadcast; make them equal or 1."
+    fits = [
+        (x.ndim > 1 and x.shape[-2] == inner[1], "x.mT"),
+        (y.ndim > 1 and y.shape[-1] == inner[0], "y.mT"),
+    ]
+    hint = "".join(f"; {what} would fit" for does, what in fits if does)
+    return f"matmul: {x.shape} @ {y.shape}: inner sizes {inner[0]} and {inner[1]} differ{hint}."
+
+
+def advice_for(keyword: str) -> str:
+    if keyword == "out":
+        return ": a Tensor has no buffer to write into; use the returned value"
+    if keyword == "where":
+        return ": select with np.where(mask, x, other) first"
+    return ""

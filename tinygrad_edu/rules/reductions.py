@@ -1,0 +1,199 @@
+"""Reductions: many values become one. Elements that tie for a maximum or minimum share the cotangent equally."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.primitive import composite, constant, derivative, refuse
+from tinygrad_edu.rules.elementwise import root_of_squares
+
+__all__ = ["axes_of", "restore"]
+
+Axis = int | tuple[int, ...] | None
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """An axis argument as a tuple of non-negative axes; None means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+
+
+def restore(reduced: Any, axis: Axis, keepdims: bool, ndim: int) -> Any:
+    """Put the reduced axes back, with size 1, so that the result broadcasts against the argument."""
+    return reduced if keepdims or not ndim else np.expand_dims(reduced, axes_of(axis, ndim))
+
+
+def count(shape: tuple[int, ...], axis: Axis) -> int:
+    """How many elements a reduction over `axis` folds into one."""
+    return math.prod([shape[a] for a in axes_of(axis, len(shape))])
+
+
+def sum_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.broadcast_to(restore(g, axis, keepdims, len(a_shape)), a_shape)
+
+
+def mean_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.broadcast_to(restore(g / count(a_shape, axis), axis, keepdims, len(a_shape)), a_shape)
+
+
+def extreme_argument(g: Any, z: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The cotangent in equal parts to the elements that attain the extreme; all of a slice if it is NaN."""
+    best = a == restore(z, axis, keepdims, a.ndim)
+    ties = np.sum(best, axis=axes_of(axis, a.ndim), keepdims=True, dtype=g.dtype)
+    return np.where(best, restore(g, axis, keepdims, a.ndim) / ties, 0.0)
+
+
+derivative(np.sum, sum_argument, neutral="dtype")
+derivative(np.mean, mean_argument, neutral="dtype")
+for extreme in (np.max, np.min):
+    derivative(
+        extreme,
+        extreme_argument,
+        kinks=lambda a, axis=None, keepdims=False, extreme=extreme: a == extreme(a, axis=axis, keepdims=True),
+    )
+
+
+def cumsum_argument(g: Any, a_shape: Any, axis: int | None = None) -> Any:
+    """Element k went into every sum from k on: the cotangents, summed from the far end."""
+    over = 0 if axis is None else axis
+    return np.reshape(np.flip(np.cumsum(np.flip(g, over), over), over), a_shape)
+
+
+derivative(np.cumsum, cumsum_argument, neutral="dtype")
+
+
+def along(a: Any, axis: int, part: slice) -> Any:
+    return a[(slice(None),) * (axis % a.ndim) + (part,)]
+
+
+@composite(np.prod)
+def prod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """A tree of products, so that the derivative is exact where elements are zero, at every order."""
+    shape, axes = a.shape, axes_of(axis, a.ndim)
+    if not a.ndim:
+        return a * 1.0
+    kept = [k for k in range(a.ndim) if k not in axes]
+    a = np.reshape(np.transpose(a, (*kept, *axes)), (*(shape[k] for k in kept), count(shape, axes)))
+    while a.shape[-1] > 1:
+        half = a.shape[-1] // 2
+        product = a[..., :half] * a[..., half : 2 * half]
+        a = np.concatenate([product, a[..., 2 * half :]], axis=-1) if a.shape[-1] % 2 else product
+    a = np.ones(a.shape[:-1], a.dtype) + np.sum(a, axis=-1) if not a.shape[-1] else a[..., 0]
+    return np.expand_dims(a, axes) if keepdims else a
+
+
+@composite(np.cumprod)
+def cumprod(a: Any, axis: int | None = None) -> Any:
+    """Products over doubling distances: ⌈log₂ n⌉ multiplications, exact where elements are zero."""
+    a = np.ravel(a) if axis is None else a
+    axis = 0 if axis is None else axis
+    step = 1
+    while step < a.shape[axis]:
+        head, tail = along(a, axis, slice(None, step)), along(a, axis, slice(step, None))
+        a = np.concatenate([head, tail * along(a, axis, slice(None, -step))], axis=axis)
+        step *= 2
+    return a * 1.0 if step == 1 else a
+
+
+@composite(np.var)
+def var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    centred = a - np.mean(a, axis=axis, keepdims=True)
+    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / (count(a.shape, axis) - ddof)
+
+
+@composite(np.std)
+def std(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """The root of the variance; for a constant, slope 0."""
+    return root_of_squares(var(a, axis, ddof=ddof, keepdims=keepdims))
+
+
+@composite(np.ptp)
+def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+@composite(np.average)
+def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Any:
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    if np.shape(weights) != np.shape(a):
+        aligned = [1] * np.ndim(a)
+        for size, k in zip(np.shape(weights), axes_of(axis, np.ndim(a)), strict=True):
+            aligned[k] = size
+        weights = np.reshape(weights, aligned)
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
+    """Linear interpolation between the sorted values: position q·(n-1)."""
+    q = np.asarray(q)
+    if not ((q >= 0) & (q <= 1)).all():
+        raise ValueError("quantiles lie in [0, 1], percentiles in [0, 100]")
+    axes = axes_of(axis, a.ndim)
+    kept = [k for k in range(a.ndim) if k not in axes]
+    shape = a.shape
+    a = np.sort(np.reshape(np.transpose(a, (*kept, *axes)), (*(shape[k] for k in kept), -1)), axis=-1)
+    position = q * (a.shape[-1] - 1)
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, a.shape[-1] - 1)
+    share = (position - low).astype(a.dtype)
+    out = a[..., low] * (1.0 - share) + a[..., high] * share
+    out = np.moveaxis(out, tuple(range(-q.ndim, 0)), tuple(range(q.ndim))) if q.ndim else out
+    return np.expand_dims(out, tuple(q.ndim + k for k in axes)) if keepdims else out
+
+
+@composite(np.quantile)
+def quantile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return quantiles(a, q, axis, keepdims)
+
+
+@composite(np.percentile)
+def percentile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return quantiles(a, np.asarray(q) / 100.0, axis, keepdims)
+
+
+@composite(np.median)
+def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return quantiles(a, 0.5, axis, keepdims)
+
+
+@composite(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    for _ in range(n):
+        a = along(a, axis, slice(1, None)) - along(a, axis, slice(None, -1))
+    return a
+
+
+@composite(np.nansum)
+def nansum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.sum(np.where(np.isnan(a), 0.0, a), axis=axis, keepdims=keepdims)
+
+
+@composite(np.nanmean)
+def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    numbers = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims, dtype=a.dtype)
+    return nansum(a, axis, keepdims) / numbers
+
+
+@composite(np.trapezoid)
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+    if x is not None:
+        widths = np.diff(x)
+        dx = widths if np.ndim(x) == np.ndim(y) else np.reshape(widths, (-1,) + (1,) * (-1 - axis if axis < 0 else
+                                                                                        np.ndim(y) - axis - 1))  # fmt: skip
+    return np.sum((along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) * dx, axis=axis) * 0.5
+
+
+constant(
+    np.argmax, np.argmin, np.argsort, np.argpartition, np.nanargmax, np.nanargmin, np.lexsort, np.nonzero,
+    np.flatnonzero, np.argwhere, np.count_nonzero, np.searchsorted, np.digitize, np.unravel_index,
+    reason="an index or a count",
+)  # fmt: skip
+constant(np.all, np.any, reason="a truth value")
+refuse(np.histogram, np.bincount, reason="counts jump; smooth them with a kernel of your own")
+refuse(np.unique, reason="the number of results depends on the data; take np.unique(x.numpy(), return_index=True)")

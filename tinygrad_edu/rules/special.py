@@ -1,0 +1,47 @@
+"""The value of erf, which NumPy lacks and the exact GELU needs. Two Chebyshev fits, made for this file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["erf_value"]
+
+# erf(x)/x in u = 2x² - 1, for |x| <= 1: Chebyshev interpolation of degree 13, as a polynomial, constant term first.
+NEAR = (
+    0.9654687386698673, -0.1405360890227171, 0.019852496688983708, -0.0022854855611440673, 0.00021751715604160108,
+    -1.7537169441492004e-05, 1.2233827383524026e-06, -7.511569160710623e-08, 4.115800597661665e-09,
+    -2.03524938661036e-10, 9.167606748998164e-12, -3.7910973708931526e-13, 1.4548169783352384e-14,
+    -5.16472878942302e-16,
+)  # fmt: skip
+# exp(x²) erfc(x) for 1 <= x <= 6, degree 19 in u: s = (x - 2)/(x + 2) runs from -1/3 to 1/2, u from -1 to 1.
+FAR = (
+    0.2214295402299318, -0.16189356804102498, 0.03856057042518243, -0.005588816281839559, 0.0001971391777277111,
+    8.079220426206243e-05, -7.340517934853432e-06, -1.9795618120176187e-06, 1.634993523321315e-07,
+    7.005316575245999e-08, -5.88533792885609e-10, -2.62394549449794e-09, -2.6883366192726585e-10,
+    7.350982522096298e-11, 2.2281211021892224e-11, 2.346156379553977e-13, -1.020058948732685e-12,
+    -1.9582631954946126e-13, 1.9555537393464618e-14, 1.1300112348170487e-14,
+)  # fmt: skip
+
+
+def polynomial(u: Any, coefficients: tuple[float, ...]) -> Any:
+    total = np.full_like(u, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        total *= u
+        total += coefficient
+    return total
+
+
+def erf_value(x: Any) -> Any:
+    """erf(x) for real x of any shape, in x's own dtype; about two units in the last place of float64."""
+    x = np.asarray(x)
+    dtype = np.result_type(x.dtype, np.float32)
+    size = np.abs(x).astype(dtype)
+    near = np.minimum(size, 1.0)
+    far = np.clip(size, 1.0, 6.0)
+    s = (far - 2.0) / (far + 2.0)
+    inner = near * polynomial(2.0 * near * near - 1.0, NEAR)
+    outer = 1.0 - np.exp(-far * far) * polynomial((12.0 * s - 1.0) / 5.0, FAR)
+    out = np.where(np.isnan(size), size, np.where(size <= 1.0, inner, outer))
+    return np.copysign(out, x).astype(x.dtype if x.dtype.kind == "f" else dtype)[()]

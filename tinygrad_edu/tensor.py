@@ -1,0 +1,305 @@
+"""Tensor: an array that remembers how it was made, and speaks NumPy's protocols.
+
+Every operator, method and `np.` function is one line to the registry: `np.tanh(x @ W + b).sum()` records as it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.backward import reverse
+from tinygrad_edu.errors import CotangentError, DtypeError, LostGradientError, NotTrackedError
+from tinygrad_edu.graph import Node, is_recording, leaf, node_location, user_location
+from tinygrad_edu.methods import ArrayMethods
+from tinygrad_edu.protocols import call, call_ufunc
+from tinygrad_edu.record import Variable, make, operand
+from tinygrad_edu.seals import Escape, fingerprint, root_of
+
+__all__ = ["Tensor", "stop_gradient"]
+
+
+class Tensor(ArrayMethods):
+    """An n-dimensional array of real numbers that can be differentiated.
+
+    data: anything `np.array` takes; it is copied. requires_grad: make it a leaf whose `.grad` a backward pass fills;
+    float dtypes only. name: shown in pictures and messages.
+    Raises DtypeError for complex, object or text data, and for an integer that wants a gradient.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 100.0
+
+    def __init__(
+        self, data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None
+    ) -> None:
+        if isinstance(data, Variable):
+            data = data._value
+        array = np.array(operand(data), dtype=dtype)
+        self._value = array if array.ndim else array[()]
+        self._node = None
+        self._name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    # What it holds
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array itself, not a copy. Changing it after an operation saved it makes that backward() raise."""
+        if type(self._value) is not np.ndarray:
+            self._value = np.array(self._value)
+        owner = self._owning_node()
+        if owner is not None and owner.escape is None:
+            root = root_of(self._value)
+            owner.escape = Escape(root, fingerprint(root))
+        return self._value  # type: ignore[no-any-return]
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        value = value._value if isinstance(value, Variable) else value
+        if value is not self._value:
+            value = np.array(operand(value), dtype=self.dtype)
+        if value.shape != self.shape:
+            raise CotangentError(f"data of shape {value.shape} for a tensor of shape {self.shape}. {user_location()}")
+        self._assign(value)
+
+    def _assign(self, array: Any) -> None:
+        """Take `array` as the data, without a copy; graphs recorded before refuse to use the old one."""
+        node = self._node
+        if node is not None:
+            if node.operation is not None:
+                raise NotTrackedError(
+                    f"this tensor was computed by {node.label} {node_location(node)}; only a leaf's data can be set. "
+                    f"Use x = x.detach() first. {user_location()}"
+                )
+            node.version += 1
+            if node.escape is not None:
+                root = root_of(array)
+                same = type(array) is np.ndarray and np.may_share_memory(root, node.escape.array)
+                node.escape = Escape(root, fingerprint(root)) if same else None
+        self._value = array if array.ndim or array is self._value else array[()]
+
+    def _owning_node(self) -> Node | None:
+        if self._node is not None:
+            return self._node.owner or self._node
+        return getattr(self, "_owner", None)
+
+    @property
+    def name(self) -> str | None:
+        return getattr(self if self._node is None else self._node, "_name" if self._node is None else "name", None)
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+        if self._node is not None:
+            self._node.name = name
+
+    def item(self) -> float:
+        """The one element, as a Python number, off the graph."""
+        if self.size != 1:
+            raise LostGradientError(f"item() wants one element, this tensor has shape {self.shape}. {user_location()}")
+        return self._value.item()  # type: ignore[no-any-return]
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the data as an ndarray: yours to change."""
+        return np.array(self._value)
+
+    def tolist(self) -> Any:
+        return self._value.tolist()
+
+    def detach(self) -> Tensor:
+        """The same values, off the graph."""
+        out: Tensor = make(Tensor, self._value, None)
+        owner = self._owning_node()
+        if owner is not None:
+            out._owner = owner
+        return out
+
+    # Gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self._node is None:
+            if self.dtype.kind != "f":
+                raise DtypeError(
+                    f"{self.dtype} data cannot want a gradient: derivatives need real numbers. "
+                    f"Pass dtype=float, or write 2.0 instead of 2. {user_location()}"
+                )
+            self._node = leaf(self._value, getattr(self, "_name", None))
+        elif not wanted and self._node is not None:
+            if not self.is_leaf:
+                raise NotTrackedError(f"only a leaf can stop requiring a gradient; use detach(). {user_location()}")
+            self._node = None
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None or self._node.operation is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        return None if self._node is None else getattr(self._node, "grad", None)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
+            if value.shape != self.shape:
+                raise CotangentError(f"grad of shape {value.shape} for a tensor of shape {self.shape}. {user_location()}")
+        if self._node is None:
+            if value is not None:
+                raise NotTrackedError(f"this tensor does not require a gradient. {user_location()}")
+            return
+        self._node.grad = value
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: `.grad` is None again."""
+        self.grad = None
+
+    def retain_grad(self) -> Tensor:
+        """Keep this tensor's gradient in `.grad` too, though it is not a leaf. Returns the tensor."""
+        if self._node is None:
+            raise NotTrackedError(f"retain_grad() on a tensor that does not require a gradient. {user_location()}")
+        self._node.retains_grad = True
+        return self
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to the `.grad` of every leaf this tensor depends on.
+
+        gradient: the cotangent, of this tensor's shape; may be left out for one element (then 1).
+        retain_graph: keep what the rules saved, for another backward. create_graph: record the pass itself, so that
+        its result can be differentiated again.
+        Raises NotTrackedError, CotangentError, FreedGraphError, MutationError, RuleError; `.grad` is then untouched.
+        """
+        if self._node is None:
+            raise NotTrackedError(
+                "backward() on a tensor that depends on nothing with requires_grad=True (or was made under no_grad, "
+                f"or detached). {user_location()}"
+            )
+        found = reverse(
+            {self._node: cotangent_of(self, gradient, create_graph)},
+            lift=lift if create_graph else None,
+            free=not (retain_graph or create_graph),
+        )
+        for node, g in found.items():
+            held = getattr(node, "grad", None)
+            if held is None:
+                node.grad = as_gradient(g)
+            else:
+                node.grad = held + g if create_graph else make(Tensor, held._value + g, None)
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return call_ufunc(Tensor, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return call(Tensor, function, args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        self._refuse_if_tracked("np.asarray()", "x.numpy() copies the values, np.stack([...]) joins tensors")
+        return np.array(self._value, dtype=dtype, copy=copy)
+
+    def _refuse_if_tracked(self, what: str, instead: str) -> None:
+        if self._node is not None and is_recording():
+            raise LostGradientError(
+                f"{what} on a tensor that requires a gradient would cut it off the graph; {instead}. {user_location()}"
+            )
+
+    def __float__(self) -> float:
+        self._refuse_if_tracked("float()", "x.item() gives the number")
+        return float(self.item())
+
+    def __int__(self) -> int:
+        self._refuse_if_tracked("int()", "x.item() gives the number")
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return self._value.__index__()  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        self._refuse_if_tracked("bool()", "compare it, as in x > 0, or use x.item()")
+        return bool(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("a 0-d tensor cannot be iterated")
+        return (self[k] for k in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self._value == (value._value if isinstance(value, Variable) else value)).any())
+
+    def __repr__(self) -> str:
+        body = np.array2string(np.asarray(self._value), separator=", ", prefix="Tensor(")
+        notes = [f"name={self.name!r}"] if self.name else []
+        if self._node is not None:
+            notes.append("requires_grad=True" if self.is_leaf else f"from={self._node.label}")
+        if self.dtype not in (np.float64, np.int64, np.bool_):
+            notes.append(f"dtype={self.dtype}")
+        return f"Tensor({', '.join([body, *notes])})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._value.item(), spec) if spec else repr(self)
+
+    def __reduce__(self) -> Any:
+        return type(self)._rebuild, (self.numpy(), self.requires_grad and self.is_leaf, self.name)
+
+    @classmethod
+    def _rebuild(cls, data: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
+        """What pickle and copy keep: data, name, and that a leaf wants a gradient. The graph is dropped."""
+        return Tensor(data, requires_grad=requires_grad, name=name)
+
+
+Tensor._kind = Tensor
+
+
+def lift(value: Any, node: Node | None) -> Tensor:
+    """A value and the node that made it, as a tensor again."""
+    return make(Tensor, value, node)  # type: ignore[no-any-return]
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same values as a constant: no gradient flows through. Arrays pass unchanged."""
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+def as_gradient(g: Any) -> Tensor:
+    """A cotangent as a `.grad`: its own memory, shared with no other gradient and with nothing of the caller's."""
+    if isinstance(g, Tensor):
+        return g
+    # References when nobody else holds it: the dictionary of results, its loop, this call, and the one that counts.
+    alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(g) <= 4)
+    return lift(g if alone else np.array(g), None)
+
+
+def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
+    """The cotangent a pass starts from, checked against its output."""
+    if gradient is None:
+        if output.size != 1:
+            raise CotangentError(
+                f"backward() from shape {output.shape} needs a cotangent of that shape; sum() or mean() it to a scalar, "
+                f"or pass gradient=. {user_location()}"
+            )
+        value = np.ones(output.shape, output.dtype)[()]
+    else:
+        value = gradient._value if isinstance(gradient, Variable) else gradient
+        if not isinstance(value, np.ndarray | np.generic):
+            value = np.asarray(value, dtype=output.dtype)[()]
+        if value.shape != output.shape or value.dtype != output.dtype:
+            raise CotangentError(
+                f"the cotangent is {value.dtype}{list(value.shape)}, the output it belongs to is "
+                f"{output.dtype}{list(output.shape)}; they must be the same. {user_location()}"
+            )
+    if not as_tensor:
+        return value
+    return gradient if isinstance(gradient, Tensor) else lift(value, None)

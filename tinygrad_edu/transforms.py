@@ -1,0 +1,228 @@
+"""Functions of functions: from f to its gradient, pullback, pushforward, Jacobian.
+
+Arrays in, arrays out; Tensors in, Tensors out, and then what comes out can be differentiated again. Arguments may be
+nested dicts, lists and tuples. Forward mode needs no rule of its own: u ↦ uᵀJ is linear in u, and its own pullback
+is v ↦ Jv.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.backward import reverse
+from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError
+from tinygrad_edu.graph import STATE, State, user_location
+from tinygrad_edu.tensor import Tensor, cotangent_of, lift
+from tinygrad_edu.tree import flatten, map_tree
+
+__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
+Function = Callable[..., Any]
+
+
+def gradients(
+    output: Tensor, inputs: Any, cotangent: Any = None, create_graph: bool = False, allow_unused: bool = False
+) -> Any:
+    """d(output)/d(input) for a Tensor or a nest of Tensors, leaves or not; `.grad` is not touched.
+
+    cotangent: of output's shape, may be left out for one element. create_graph: the results can be differentiated.
+    allow_unused: None for an input that output does not depend on, instead of NotTrackedError.
+    The graph stays as it is and may be walked again. Returns Tensors in the structure of `inputs`.
+    """
+    wanted, rebuild = flatten(inputs)
+    for number, tensor in enumerate(wanted):
+        if not isinstance(tensor, Tensor) or tensor._node is None:
+            raise NotTrackedError(f"input {number} does not require a gradient; set requires_grad=True. {user_location()}")
+    if output._node is None:
+        if allow_unused:
+            return rebuild([None] * len(wanted))
+        raise NotTrackedError(f"the output depends on nothing that requires a gradient. {user_location()}")
+    seed = cotangent_of(output, cotangent, create_graph)
+    found = reverse({output._node: seed}, {tensor._node for tensor in wanted}, lift if create_graph else None)
+    results: list[Tensor | None] = []
+    for number, tensor in enumerate(wanted):
+        g = found.get(tensor._node)
+        if g is None and not allow_unused:
+            raise NotTrackedError(
+                f"the output does not depend on input {number} (shape {tensor.shape}); "
+                f"pass allow_unused=True to get None for it. {user_location()}"
+            )
+        results.append(g if g is None or isinstance(g, Tensor) else lift(np.array(g)[()] if np.ndim(g) == 0 else np.array(g), None))
+    return rebuild(results)
+
+
+def recording() -> Any:
+    """Record, also inside no_grad: a transform asks for its gradient itself."""
+    return STATE.set(State(True, STATE.get().scope))
+
+
+class Traced:
+    """One call of f, recorded: its arguments as fresh inputs, its output, and how to give results back."""
+
+    def __init__(self, f: Function, args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]) -> None:
+        self.tensors_in = any(isinstance(leaf, Tensor) for leaf in flatten(list(args))[0])
+        args = list(args)
+        leaves, self.rebuild = flatten([args[k] for k in argnums])
+        self.inputs = [fresh(leaf) for leaf in leaves]
+        for k, replaced in zip(argnums, self.rebuild(self.inputs), strict=True):
+            args[k] = replaced
+        token = recording()
+        try:
+            self.output = f(*args, **keywords)
+        finally:
+            STATE.reset(token)
+
+    def pull(self, output: Any, cotangent: Any = None) -> list[Any]:
+        """The cotangents of the inputs, zeros where the output does not depend on one."""
+        found = (
+            gradients(output, self.inputs, cotangent, create_graph=self.tensors_in, allow_unused=True)
+            if isinstance(output, Tensor) and output.requires_grad
+            else [None] * len(self.inputs)
+        )
+        zeros = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for g, x in zip(found, self.inputs, strict=True)]
+        return [self.give(g) for g in zeros]
+
+    def give(self, value: Any) -> Any:
+        """Tensors to who brought Tensors, arrays to who brought arrays."""
+        return value if self.tensors_in or not isinstance(value, Tensor) else value._value
+
+
+def fresh(x: Any) -> Tensor:
+    """A new input with x's values: still connected to x if x is tracked, so that derivatives nest."""
+    if isinstance(x, Tensor) and x.requires_grad:
+        return np.positive(x)  # type: ignore[no-any-return]
+    out = x.detach() if isinstance(x, Tensor) else Tensor(x)
+    if out.dtype.kind != "f":
+        raise DtypeError(f"an argument of dtype {out.dtype} has no derivative; pass floats. {user_location()}")
+    if isinstance(x, Tensor):
+        out = Tensor(out)
+    out.requires_grad = True
+    return out
+
+
+def scalar(output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. {user_location()}")
+    if output.size != 1:
+        raise CotangentError(
+            f"grad wants a scalar function; this one returned shape {output.shape}: sum() it, or use vjp or jacobian. "
+            f"{user_location()}"
+        )
+    return output
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+    """x ↦ (f(x), ∇f(x)) for a scalar f; with has_aux, f returns (value, extra) and so does the first part."""
+
+    @functools.wraps(f)
+    def evaluate(*args: Any, **keywords: Any) -> Any:
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        traced = Traced(f, args, numbers, keywords)
+        output, extra = traced.output if has_aux else (traced.output, None)
+        found = traced.rebuild(traced.pull(scalar(output), np.ones(output.shape, output.dtype)[()]))
+        value = traced.give(output)
+        result = found[0] if isinstance(argnums, int) else tuple(found)
+        return ((value, map_tree(traced.give, extra)) if has_aux else value), result
+
+    return evaluate
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+    """x ↦ ∇f(x) for a scalar f, of the argument's structure; a tuple of them for several argnums."""
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **keywords: Any) -> Any:
+        value, found = value_and_grad(f, argnums, has_aux)(*args, **keywords)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """(f(*x), pullback): the pullback takes a cotangent in the structure of the output, as often as wanted.
+
+    It returns a tuple with one entry for each argument, in that argument's structure.
+    """
+    traced = Traced(f, primals, range(len(primals)), {})
+    outputs, rebuild_output = flatten(traced.output)
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        total: list[Any] | None = None
+        for output, g in zip(outputs, flatten(cotangent)[0], strict=True):
+            shares = traced.pull(output, g)
+            total = shares if total is None else [a + b for a, b in zip(total, shares, strict=True)]
+        return tuple(traced.rebuild(total or []))
+
+    return rebuild_output([traced.give(output) for output in outputs]), pullback
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """(f(*x), J v): the derivative in the direction v, by differentiating the pullback with respect to its cotangent."""
+    traced = Traced(f, tuple(primals), range(len(primals)), {})
+    outputs, rebuild = flatten(traced.output)
+    directions = flatten(list(tangents))[0]
+    if [np.shape(v) for v in directions] != [x.shape for x in traced.inputs]:
+        raise CotangentError(
+            f"tangents of shapes {[np.shape(v) for v in directions]} for primals of shapes "
+            f"{[x.shape for x in traced.inputs]}; they must be the same. {user_location()}"
+        )
+    pushed = []
+    for output in outputs:
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            pushed.append(np.zeros_like(traced.give(output)))
+            continue
+        dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
+        pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
+        total: Any = None
+        for g, v in zip(pulled, directions, strict=True):
+            if g is not None and g.requires_grad:
+                v = v if isinstance(v, Tensor) else np.asarray(v, g.dtype)[()]
+                share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
+                total = share if total is None else total + share
+        pushed.append(np.zeros_like(traced.give(output)) if total is None else traced.give(total))
+    return rebuild([traced.give(output) for output in outputs]), rebuild(pushed)
+
+
+def jacobian(f: Function, argnums: int = 0) -> Function:
+    """x ↦ J of shape output.shape + x.shape, one reverse pass for each output element."""
+
+    @functools.wraps(f)
+    def full(*args: Any, **keywords: Any) -> Any:
+        traced = Traced(f, args, (argnums,), keywords)
+        output = traced.output
+        if not isinstance(output, Tensor):
+            raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. {user_location()}")
+        rows = []
+        for place in np.ndindex(output.shape):
+            unit = np.zeros(output.shape, output.dtype)
+            unit[place] = 1.0
+            rows.append(traced.pull(output, unit[()]))
+        columns = [
+            np.reshape(np.stack([row[k] for row in rows]), output.shape + x.shape)
+            if rows else np.zeros(output.shape + x.shape, x.dtype)
+            for k, x in enumerate(traced.inputs)
+        ]  # fmt: skip
+        return traced.rebuild(columns)[0]
+
+    return full
+
+
+def hessian(f: Function, argnums: int = 0) -> Function:
+    """x ↦ the matrix of second derivatives of a scalar f, of shape x.shape + x.shape."""
+
+    def gradient_of_tensors(*args: Any, **keywords: Any) -> Any:
+        return grad(f, argnums)(*args, **keywords)
+
+    return functools.wraps(f)(jacobian(gradient_of_tensors, argnums))
+
+
+def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """(f(*x), H v) for a scalar f: forward over reverse, without ever forming H. Both in the arguments' structure."""
+    numbers = tuple(range(len(primals)))
+    value = f(*primals)
+    _, pushed = jvp(lambda *x: grad(f, numbers)(*x), tuple(primals), tuple(tangents))
+    return value, pushed
