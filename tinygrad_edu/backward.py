@@ -58,6 +58,7 @@ def reverse(
     wanted = None if targets is None else leading_to(order, targets)
     cotangents: dict[Node, Any] = dict(roots)
     found: dict[Node, Any] = {}
+    chosen: set[Node] = set()  # upstream of a where: zeros there mean "not selected"
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while order:
             node = order.pop()
@@ -71,13 +72,17 @@ def reverse(
             if type(node.operation) is Pick:
                 file_under(cotangents, node, g)
                 continue
-            pull(node, g, cotangents, wanted, lift)
+            if node.operation.selects or node in chosen:
+                chosen.update(source for source in node.inputs if type(source) is Node)
+            pull(node, g, cotangents, wanted, lift, node in chosen)
             if free:
                 node.saved = node.seals = None
     return found
 
 
-def pull(node: Node, g: Any, cotangents: dict[Node, Any], wanted: set[Node] | None, lift: Lift | None) -> None:
+def pull(
+    node: Node, g: Any, cotangents: dict[Node, Any], wanted: set[Node] | None, lift: Lift | None, chosen: bool
+) -> None:
     """Run the rules of one node and add what they return to its inputs' cotangents."""
     saved = node.saved
     if saved is None:
@@ -97,12 +102,14 @@ def pull(node: Node, g: Any, cotangents: dict[Node, Any], wanted: set[Node] | No
         if wanted is not None and target not in wanted:
             continue
         share = rule(g, *[saved[need] for need in needs])
+        if chosen and node.operation.elementwise and not np.isfinite(np.sum(share)):
+            share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
         if not fits(share, target):
             share = fitted(share, target, node, argument)
         held = cotangents.get(target)
         if held is None:
             cotangents[target] = share
-        elif type(held) is np.ndarray and held.base is None and sys.getrefcount(held) == 3 and type(share) is np.ndarray:
+        elif type(held) is np.ndarray and held.base is None and sys.getrefcount(held) == 3:
             held += share  # nobody else holds it: the dictionary, this name, and the call that counts
         else:
             cotangents[target] = held + share
@@ -110,7 +117,7 @@ def pull(node: Node, g: Any, cotangents: dict[Node, Any], wanted: set[Node] | No
 
 def fits(share: Any, target: Node) -> bool:
     try:
-        return share.shape == target.shape and share.dtype == target.dtype
+        return bool(share.shape == target.shape and share.dtype == target.dtype)
     except AttributeError:
         return False
 

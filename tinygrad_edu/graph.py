@@ -36,7 +36,7 @@ class State:
 
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.
-STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State(True, ""))
+STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State(True, ""))  # noqa: B039, a State never changes
 
 
 def is_recording() -> bool:
@@ -91,6 +91,10 @@ class Node:
         "__weakref__", "dtype", "escape", "grad", "inputs", "name", "number", "operation", "origin", "owner", "plan",
         "retains_grad", "saved", "scope", "seals", "shape", "version",
     )  # fmt: skip
+
+    grad: Any
+    name: str | None
+    version: int
 
     def __init__(
         self,

@@ -145,8 +145,8 @@ class Primitive(Operation):
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
 
     __slots__ = (
-        "broadcasts", "defaults", "domain", "fast", "kinks", "neutral", "parameters", "plans", "rules", "selects",
-        "sequence", "understood",
+        "broadcasts", "defaults", "domain", "elementwise", "fast", "kinks", "neutral", "parameters", "plans", "rules",
+        "selects", "sequence", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -163,6 +163,7 @@ class Primitive(Operation):
         sequence: str | None = None,
         fast: Callable[..., Any] | None = None,
         selects: bool = False,
+        elementwise: bool | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(function, name)
@@ -172,6 +173,7 @@ class Primitive(Operation):
         # Python's own operator runs several times faster than the ufunc on scalars, and the same on arrays.
         self.fast = fast or function
         self.selects = selects
+        self.elementwise = broadcasts if elementwise is None else elementwise
         self.plans = tuple(Plan(self, mask) for mask in range(1 << len(rules)))
         self.defaults: dict[str, Any] = {}
         for rule in rules:
@@ -229,10 +231,12 @@ def derivative(
     sequence: str | None = None,
     fast: Callable[..., Any] | None = None,
     selects: bool = False,
+    elementwise: bool | None = None,
 ) -> Primitive:
     """Declare the derivative rules of a NumPy function, one for each argument; None where there is none.
 
     broadcasts: the arguments broadcast, so the engine sums each cotangent back to its argument's shape.
+    elementwise: each output element comes from one element of each argument; taken from `broadcasts` if not given.
     domain, kinks: where it is differentiable, for tests and documentation.
     neutral: keywords, separated by spaces, that change no derivative. Any keyword that is neither neutral nor named
     by a rule raises UnsupportedError when it is used: a rule that does not know it could only be wrong.
@@ -245,6 +249,7 @@ def derivative(
     operation = Primitive(
         function, rules, parameters=names, broadcasts=broadcasts, domain=domain, kinks=kinks,
         neutral=tuple(neutral.split()), sequence=sequence, fast=fast, selects=selects,
+        elementwise=elementwise,
     )  # fmt: skip
     check_rules(operation)
     _registry[function] = operation

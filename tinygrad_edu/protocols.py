@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.graph import user_location
-from tinygrad_edu.primitive import Composite, Constant, Operation, Primitive, Refusal, qualified_name, registry
+from tinygrad_edu.primitive import Composite, Constant, Primitive, Refusal, qualified_name, registry
 from tinygrad_edu.record import Variable, advice_for, apply, binary, make, strip, unary
 from tinygrad_edu.rules import lookup
 
@@ -27,7 +27,7 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
         return apply(kind, operation, args, kwargs)
     if isinstance(operation, Composite):
         check_keywords(operation, kwargs)
-        return operation.definition(*args, **{k: v for k, v in kwargs.items() if v is not np._NoValue})  # type: ignore[attr-defined]
+        return operation.definition(*args, **{k: v for k, v in kwargs.items() if v is not np._NoValue})
     if isinstance(operation, Constant):
         value = function(*strip(args), **{name: strip(value) for name, value in kwargs.items()})
         return untracked(kind, value)
@@ -40,7 +40,7 @@ def check_keywords(operation: Composite, kwargs: dict[str, Any]) -> None:
     code = operation.definition.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for name, value in kwargs.items():
-        if name not in known and value is not None and value is not np._NoValue:  # type: ignore[attr-defined]
+        if name not in known and value is not None and value is not np._NoValue:
             raise UnsupportedError(
                 f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
                 f"Called {user_location()}"
@@ -62,7 +62,7 @@ def holds_arrays(values: tuple[Any, ...]) -> bool:
 def unknown(function: Callable[..., Any]) -> str:
     name = qualified_name(function)
     near = difflib.get_close_matches(name, [operation.name for operation in registry().values()], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
     return (
         f"np.{name} has no derivative rule here{hint} Compose it from functions that have one, or declare a rule with "
         f"derivative(...). On plain values: np.{name}(x.detach().numpy()). Called {user_location()}"
@@ -92,7 +92,8 @@ def call_ufunc(
     if method == "outer":
         x, y = inputs
         return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y, **kwargs)
-    stand_in: Any = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method, {}).get(ufunc)
+    stand_ins: dict[str, dict[Any, Any]] = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}
+    stand_in = stand_ins.get(method, {}).get(ufunc)
     if stand_in is None:
         raise UnsupportedError(f"np.{ufunc.__name__}.{method} has no derivative rule. Called {user_location()}")
     return stand_in(*inputs, **{"axis": 0, **kwargs} if len(inputs) == 1 else kwargs)

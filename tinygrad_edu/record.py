@@ -130,7 +130,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         args, kwargs = arrays_first(positions, args, kwargs)
     raw, operands = unwrap(operation, args)
     for name, value in kwargs.items():
-        if name not in operation.understood and value is not None and value is not np._NoValue:  # type: ignore[attr-defined]
+        if name not in operation.understood and value is not None and value is not np._NoValue:
             raise UnsupportedError(
                 f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
                 f"Called {user_location()}"
@@ -253,7 +253,7 @@ def plan_for(operation: Primitive, tracked: int, count: int, operands: list[Any]
 
 def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -> Any:
     """What a rule means by a name: the output, an argument, an argument's shape, a keyword or its default."""
-    if name in bound and bound[name] is not np._NoValue:  # type: ignore[attr-defined]
+    if name in bound and bound[name] is not np._NoValue:
         return bound[name]
     if name == "z":
         return value

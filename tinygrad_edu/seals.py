@@ -41,12 +41,13 @@ def fingerprint(array: np.ndarray) -> int:
         return fingerprint(high) ^ fingerprint((array - high).astype(np.float64)) << 1
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
-    data = array.reshape(-1).view(np.uint8)
+    data: Any = array.reshape(-1).view(np.uint8)
     whole = data.size // 4096 * 4096
     if whole < 1 << 16:
         return zlib.crc32(data)
     words = data[:whole].view(np.uint64).reshape(-1, 512)
-    columns, rows = np.bitwise_xor.reduce(words, axis=0), np.add.reduce(words, axis=1)
+    columns: Any = np.bitwise_xor.reduce(words, axis=0)
+    rows: Any = np.add.reduce(words, axis=1)
     return zlib.crc32(data[whole:], zlib.crc32(rows, zlib.crc32(columns)))
 
 
@@ -60,8 +61,8 @@ def root_of(array: np.ndarray) -> np.ndarray:
 def is_broken(seal: Seal, node: Any) -> bool:
     """Has the array changed since `node` saved it?"""
     owner = seal.owner or node.owner or node
+    if seal.owner is not None and owner.operation is None and owner.version != seal.version:
+        return True
     if seal.mark is not None:
         return fingerprint(seal.array) != seal.mark
-    if owner.operation is None and owner.version != seal.version:
-        return True
     return owner.escape is not None and fingerprint(owner.escape.array) != owner.escape.mark

@@ -56,7 +56,7 @@ class Tensor(ArrayMethods):
         if owner is not None and owner.escape is None:
             root = root_of(self._value)
             owner.escape = Escape(root, fingerprint(root))
-        return self._value  # type: ignore[no-any-return]
+        return self._value
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -152,7 +152,7 @@ class Tensor(ArrayMethods):
         if value is not None:
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
             if value.shape != self.shape:
-                raise CotangentError(f"grad of shape {value.shape} for a tensor of shape {self.shape}. {user_location()}")
+                raise CotangentError(f"grad {value.shape} for a tensor {self.shape}: shapes differ. {user_location()}")
         if self._node is None:
             if value is not None:
                 raise NotTrackedError(f"this tensor does not require a gradient. {user_location()}")
@@ -287,8 +287,8 @@ def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
     if gradient is None:
         if output.size != 1:
             raise CotangentError(
-                f"backward() from shape {output.shape} needs a cotangent of that shape; sum() or mean() it to a scalar, "
-                f"or pass gradient=. {user_location()}"
+                f"backward() from shape {output.shape} needs a cotangent of that shape; sum() or mean() it to a "
+                f"scalar, or pass gradient=. {user_location()}"
             )
         value = np.ones(output.shape, output.dtype)[()]
     else:

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError
 from tinygrad_edu.graph import STATE, State, user_location
-from tinygrad_edu.tensor import Tensor, cotangent_of, lift
+from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
 from tinygrad_edu.tree import flatten, map_tree
 
 __all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -36,7 +36,7 @@ def gradients(
     wanted, rebuild = flatten(inputs)
     for number, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor) or tensor._node is None:
-            raise NotTrackedError(f"input {number} does not require a gradient; set requires_grad=True. {user_location()}")
+            raise NotTrackedError(f"input {number} requires no gradient; set requires_grad=True. {user_location()}")
     if output._node is None:
         if allow_unused:
             return rebuild([None] * len(wanted))
@@ -51,7 +51,7 @@ def gradients(
                 f"the output does not depend on input {number} (shape {tensor.shape}); "
                 f"pass allow_unused=True to get None for it. {user_location()}"
             )
-        results.append(g if g is None or isinstance(g, Tensor) else lift(np.array(g)[()] if np.ndim(g) == 0 else np.array(g), None))
+        results.append(None if g is None else as_gradient(g))
     return rebuild(results)
 
 
@@ -83,8 +83,10 @@ class Traced:
             if isinstance(output, Tensor) and output.requires_grad
             else [None] * len(self.inputs)
         )
-        zeros = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for g, x in zip(found, self.inputs, strict=True)]
-        return [self.give(g) for g in zeros]
+        return [
+            self.give(Tensor(np.zeros(x.shape, x.dtype)) if g is None else g)
+            for g, x in zip(found, self.inputs, strict=True)
+        ]
 
     def give(self, value: Any) -> Any:
         """Tensors to who brought Tensors, arrays to who brought arrays."""
@@ -94,7 +96,8 @@ class Traced:
 def fresh(x: Any) -> Tensor:
     """A new input with x's values: still connected to x if x is tracked, so that derivatives nest."""
     if isinstance(x, Tensor) and x.requires_grad:
-        return np.positive(x)  # type: ignore[no-any-return]
+        copied: Tensor = x * 1.0
+        return copied
     out = x.detach() if isinstance(x, Tensor) else Tensor(x)
     if out.dtype.kind != "f":
         raise DtypeError(f"an argument of dtype {out.dtype} has no derivative; pass floats. {user_location()}")
@@ -161,7 +164,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """(f(*x), J v): the derivative in the direction v, by differentiating the pullback with respect to its cotangent."""
+    """(f(*x), J v): the derivative in the direction v, by differentiating the pullback by its cotangent."""
     traced = Traced(f, tuple(primals), range(len(primals)), {})
     outputs, rebuild = flatten(traced.output)
     directions = flatten(list(tangents))[0]

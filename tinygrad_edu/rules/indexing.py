@@ -57,7 +57,8 @@ def add_rows(g: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     """Rows added up by one product with a one-hot matrix: for a small table much faster than one at a time."""
     places = np.where(rows < 0, rows + shape[0], rows).reshape(-1, 1)
     one_hot = (places == np.arange(shape[0])).astype(g.dtype)
-    return one_hot.T @ g.reshape(-1, shape[1])
+    out: np.ndarray = one_hot.T @ g.reshape(-1, shape[1])
+    return out
 
 
 @primitive(lambda g, a_shape, index: scatter(g, index, a_shape))
@@ -157,9 +158,8 @@ composite(np.linalg.trace)(lambda x, *, offset=0: trace(x, offset, -2, -1))
 
 def sort_argument(g: Any, z: Any, a: Any, axis: int | None = -1) -> Any:
     """Back to where each element came from; the cotangents of equal elements are averaged first."""
-    flat = axis is None
-    axis = 0 if flat else axis
-    values = np.reshape(a, -1) if flat else a
+    values = np.reshape(a, -1) if axis is None else a
+    axis = 0 if axis is None else axis
     order = np.argsort(values, axis=axis, kind="stable")
     new = np.moveaxis(np.diff(z, axis=axis) != 0, axis, -1)
     group = np.zeros((*new.shape[:-1], z.shape[axis]), int)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.primitive import Domain, composite, constant, derivative, refuse
-from tinygrad_edu.rules.reductions import axes_of
 from tinygrad_edu.rules.elementwise import root_of_squares
+from tinygrad_edu.rules.reductions import axes_of
 
 __all__ = ["mT"]
 
@@ -42,7 +43,7 @@ def matmul_right(g: Any, x: Any, y_shape: Any) -> Any:
     return mT(x) @ g
 
 
-derivative(np.matmul, matmul_left, matmul_right, broadcasts=True, fast=operator.matmul)
+derivative(np.matmul, matmul_left, matmul_right, broadcasts=True, elementwise=False, fast=operator.matmul)
 
 
 @composite(np.dot)
@@ -88,10 +89,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     b_kept = [k for k in range(b_ndim) if k not in b_axes]
     if [np.shape(a)[k] for k in a_axes] != [np.shape(b)[k] for k in b_axes]:
         raise ValueError(f"tensordot: axes {a_axes} of {np.shape(a)} do not match axes {b_axes} of {np.shape(b)}")
-    inner_size = int(np.prod([np.shape(a)[k] for k in a_axes]))
-    left = np.reshape(np.transpose(a, (*a_kept, *a_axes)), (int(np.prod([np.shape(a)[k] for k in a_kept])), inner_size))
-    right = np.reshape(np.transpose(b, (*b_axes, *b_kept)), (inner_size, int(np.prod([np.shape(b)[k] for k in b_kept]))))
-    return np.reshape(left @ right, tuple(np.shape(a)[k] for k in a_kept) + tuple(np.shape(b)[k] for k in b_kept))
+    inner_size = math.prod([np.shape(a)[k] for k in a_axes])
+    rows, columns = [np.shape(a)[k] for k in a_kept], [np.shape(b)[k] for k in b_kept]
+    left = np.reshape(np.transpose(a, (*a_kept, *a_axes)), (math.prod(rows), inner_size))
+    right = np.reshape(np.transpose(b, (*b_axes, *b_kept)), (inner_size, math.prod(columns)))
+    return np.reshape(left @ right, (*rows, *columns))
 
 
 @composite(np.kron)
@@ -142,7 +144,7 @@ def einsum_operand(g: Any, i: int, subscripts: str, operands: Any) -> Any:
     wanted = "".join(dict.fromkeys(terms[i]))
     others = [k for k in range(len(terms)) if k != i]
     known = set(output).union(*[terms[k] for k in others])
-    alone = "".join(c for c in wanted if c not in known)  # summed away on the way forward: spread evenly on the way back
+    alone = "".join(c for c in wanted if c not in known)  # summed away forward: spread evenly on the way back
     factors: list[Any] = [g, *[operands[k] for k in others]]
     names = [output, *[terms[k] for k in others]]
     if alone:
@@ -167,6 +169,7 @@ def replaced_last(term: str, letter: str, fresh: str) -> str:
 
 derivative(
     np.einsum, None, einsum_operand, parameters="subscripts operands", sequence="operands", broadcasts=True,
+    elementwise=False,
     neutral="optimize",
 )  # fmt: skip
 
@@ -188,7 +191,7 @@ derivative(
     np.linalg.solve,
     solve_matrix,
     lambda g, a: np.linalg.solve(mT(a), g),
-    domain=(SQUARE, FULL_RANK), broadcasts=True,
+    domain=(SQUARE, FULL_RANK), broadcasts=True, elementwise=False,
 )  # fmt: skip
 derivative(np.linalg.det, lambda g, z, a: (g * z)[..., None, None] * mT(np.linalg.inv(a)), domain=(SQUARE,))
 derivative(np.linalg.slogdet, lambda g, a: g[1][..., None, None] * mT(np.linalg.inv(a)), domain=(SQUARE,))

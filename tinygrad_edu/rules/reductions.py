@@ -181,11 +181,11 @@ def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @composite(np.trapezoid)
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is not None:
         widths = np.diff(x)
-        dx = widths if np.ndim(x) == np.ndim(y) else np.reshape(widths, (-1,) + (1,) * (-1 - axis if axis < 0 else
-                                                                                        np.ndim(y) - axis - 1))  # fmt: skip
+        behind = np.ndim(y) - axis % np.ndim(y) - 1
+        dx = widths if np.ndim(x) == np.ndim(y) else np.reshape(widths, (-1,) + (1,) * behind)
     return np.sum((along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) * dx, axis=axis) * 0.5
 
 

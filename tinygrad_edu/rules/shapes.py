@@ -42,7 +42,7 @@ derivative(np.swapaxes, lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 derivative(np.moveaxis, lambda g, source, destination: np.moveaxis(g, destination, source))
 derivative(np.squeeze, lambda g, a_shape: np.reshape(g, a_shape), neutral="axis")
 derivative(np.expand_dims, lambda g, a_shape: np.reshape(g, a_shape), neutral="axis")
-derivative(np.broadcast_to, lambda g: g, broadcasts=True, parameters="array shape", neutral="shape")
+derivative(np.broadcast_to, lambda g: g, broadcasts=True, elementwise=False, parameters="array shape", neutral="shape")
 derivative(np.copy, lambda g: g, neutral="order subok")
 derivative(np.flip, lambda g, axis=None: np.flip(g, axis), parameters="m axis")
 derivative(np.tril, lambda g, k=0: np.tril(g, k))
@@ -78,7 +78,9 @@ derivative(
     sequence="arrays", neutral="dtype casting",
 )  # fmt: skip
 composite(np.vstack)(lambda tup: np.concatenate([np.atleast_2d(a) for a in tup], axis=0))
-composite(np.hstack)(lambda tup: np.concatenate([np.atleast_1d(a) for a in tup], axis=min(1, max(np.ndim(tup[0]), 1) - 1)))
+composite(np.hstack)(
+    lambda tup: np.concatenate([np.atleast_1d(a) for a in tup], axis=1 if np.ndim(tup[0]) > 1 else 0)
+)
 composite(np.dstack)(lambda tup: np.concatenate([np.atleast_3d(a) for a in tup], axis=2))
 composite(np.column_stack)(
     lambda tup: np.concatenate([a if np.ndim(a) == 2 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
@@ -131,10 +133,9 @@ def at_least(ndim: int, a: Any) -> Any:
     missing = ndim - np.ndim(a)
     if missing <= 0:
         return a
-    places = {(2, 1): (0,), (2, 2): (0, 1), (3, 1): (0, 2), (3, 2): (2,)}
-    return np.reshape(a, (1,) * ndim) if not np.ndim(a) else np.expand_dims(
-        a, (0,) if (ndim, np.ndim(a)) == (2, 1) else places[3, np.ndim(a)]
-    )  # fmt: skip
+    if not np.ndim(a):
+        return np.reshape(a, (1,) * ndim)
+    return np.expand_dims(a, {(2, 1): (0,), (3, 1): (0, 2), (3, 2): (2,)}[ndim, np.ndim(a)])
 
 
 def each_at_least(ndim: int, arys: tuple[Any, ...]) -> Any:
