@@ -24,6 +24,8 @@ ROWS = {
         "rules",
         "graph",
         "record backward",
+        "protocols",
+        "methods",
         "tensor",
         "transforms functional",
         "nn",
