@@ -1,0 +1,233 @@
+"""Composites: forward code over NumPy functions, and no derivative rule anywhere.
+
+Each function takes Tensors or plain ndarrays and returns the same kind. What a softmax, a norm or an
+attention needs for its gradient, the engine derives from the few lines that say what it is.
+"""
+# mypy: disable-error-code="no-any-return"
+# (NumPy's stubs say Any where a ufunc meets a Tensor; the signatures here say what comes out.)
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_edu.errors import DtypeError, ShapeError
+from tinygrad_edu.rules.elementwise import erf
+from tinygrad_edu.tensor import Tensor, stop_gradient
+
+__all__ = [
+    "attention",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "gelu",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "mse",
+    "relu",
+    "rms_norm",
+    "sigmoid",
+    "silu",
+    "softmax",
+]
+
+A = TypeVar("A", Tensor, NDArray[Any])
+
+
+def relu(x: A) -> A:
+    """max(x, 0), with relu'(0) = 0; NaN stays NaN."""
+    return np.where(x <= 0, 0.0, x)  # np.maximum would share the tie at 0 equally: 1/2
+
+
+def sigmoid(x: A) -> A:
+    """1 / (1 + e⁻ˣ), with the exponential of −|x| only: it never overflows, and small values stay exact."""
+    positive = x >= 0
+    e = np.exp(np.where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
+    return np.where(positive, 1.0, e) / (e + 1.0)
+
+
+def silu(x: A) -> A:
+    """x · sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
+    """x · Φ(x), Φ the normal distribution function: by erf ("none": exact) or an older formula, "tanh"."""
+    if approximate == "none":
+        return x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
+    if approximate == "tanh":
+        inner = (x * x * 0.044715 + 1.0) * x * math.sqrt(2 / math.pi)  # x*x*x: x**3 costs 28 times as much
+        return x * (np.tanh(inner) * 0.5 + 0.5)
+    raise ValueError(f"gelu: approximate={approximate!r}; choose 'none' (erf) or 'tanh'")
+
+
+def softmax(x: A, axis: int = -1) -> A:
+    """eˣ / Σ eˣ along `axis`. A row of nothing but −inf (all masked) gives zeros, and zero gradients."""
+    e = np.exp(x - shift(x, axis))
+    return e / total(e, axis)
+
+
+def log_softmax(x: A, axis: int = -1) -> A:
+    """log softmax(x); logits of ±1000 neither overflow nor lose the gradient."""
+    shifted = x - shift(x, axis)
+    return shifted - np.log(total(np.exp(shifted), axis))
+
+
+def logsumexp(x: A, axis: int = -1, keepdims: bool = False) -> A:
+    """log Σ eˣ along `axis`; −inf for a row of nothing but −inf."""
+    top = np.max(stop_gradient(x), axis=axis, keepdims=True)
+    result = np.log(total(np.exp(x - shift(x, axis)), axis)) + np.where(top == np.inf, 0.0, top)
+    return result if keepdims else np.squeeze(result, axis=axis)
+
+
+def shift(x: A, axis: int) -> A:
+    """Each row's maximum, as a constant: subtracting it cancels, in the value and in every derivative.
+
+    0 where it is infinite, for inf − inf is NaN.
+    """
+    top = np.max(stop_gradient(x), axis=axis, keepdims=True)
+    return np.where(np.abs(top) == np.inf, 0.0, top)
+
+
+def total(e: A, axis: int) -> A:
+    """Σ e, or 1 where that is 0: every e is 0 then, and 0 / 1 and log 1 bring no NaN into the gradient."""
+    sums = np.sum(e, axis=axis, keepdims=True)
+    return np.where(sums == 0, 1.0, sums)
+
+
+def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:
+    """(x − mean) / √(var + eps) · weight + bias over the last axis; var is the biased variance.
+
+    x (..., D); weight, bias (D,) or None.
+    """
+    same_width("layer_norm", x, weight=weight, bias=bias)
+    centred = x - np.mean(x, axis=-1, keepdims=True)
+    y = centred / np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True) + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def rms_norm(x: A, weight: A | None = None, eps: float = 1e-5) -> A:
+    """x / √(mean x² + eps) · weight over the last axis. x (..., D); weight (D,) or None."""
+    same_width("rms_norm", x, weight=weight)
+    y = x / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + eps)
+    return y if weight is None else y * weight
+
+
+def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bool = True) -> A:
+    """Zero each element with probability p, scale the rest by 1/(1−p) so that the mean stays."""
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p = {p} is the share that is zeroed; it lies in [0, 1)")
+    if not training or p == 0:
+        return x
+    if rng is None:
+        raise TypeError("dropout: pass rng=np.random.default_rng(seed), so that the run can be repeated")
+    keep = rng.random(x.shape, dtype=np.float32) >= p
+    return x * np.multiply(keep, 1 / (1 - p), dtype=x.dtype)
+
+
+def embedding(weight: A, ids: object) -> A:
+    """The rows `ids` of `weight`. weight (V, D); ids (...) int in [0, V); returns (..., D).
+
+    Raises IndexError naming the first id out of range: a negative one would count from the end.
+    """
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: weight has shape {weight.shape}; it is a table (V, D)")
+    rows = integers("embedding", "ids", ids)
+    check_range("embedding", "id", rows, weight.shape[0])
+    return weight[rows]
+
+
+def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_smoothing: float = 0.0) -> A:
+    """Mean of −log softmax(logits)[target] over the targets that are not `ignore`.
+
+    logits (..., V) float; targets (...) int in [0, V); returns a scalar. With smoothing a, the wanted
+    distribution is (1−a) onehot + a/V. Logits of ±1000 neither overflow nor lose the gradient.
+    Raises IndexError naming the first target out of range, ValueError if no target is left.
+    """
+    wanted = integers("cross_entropy", "targets", targets)
+    if logits.ndim == 0 or wanted.shape != logits.shape[:-1]:
+        raise ShapeError(
+            f"cross_entropy: logits {logits.shape} want targets of shape {logits.shape[:-1]}, one class id "
+            f"for each row, not {wanted.shape}"
+        )
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is a share; it lies in [0, 1]")
+    counted = np.ones(wanted.shape, bool) if ignore is None else wanted != ignore
+    check_range("cross_entropy", "target", wanted, logits.shape[-1], counted)
+    rows = np.flatnonzero(counted)
+    if not rows.size:
+        reason = "there are none" if not wanted.size else f"all {wanted.size} are ignore={ignore}"
+        raise ValueError(f"cross_entropy: no target to average over: {reason}")
+    scores = logits.reshape(-1, logits.shape[-1])                       # (N, V)
+    if rows.size < wanted.size:
+        scores = scores[rows]
+    shifted = scores - shift(scores, axis=-1)
+    picked = shifted[np.arange(rows.size), wanted.reshape(-1)[rows]]    # (N,)
+    if label_smoothing:
+        picked = picked * (1 - label_smoothing) + np.mean(shifted, axis=-1) * label_smoothing
+    return np.mean(np.log(total(np.exp(shifted), axis=-1)).reshape(-1) - picked)
+
+
+def mse(prediction: A, target: A) -> A:
+    """Mean of (prediction − target)². Shapes must be equal: (n,) with (n, 1) would average n² differences."""
+    if prediction.shape != target.shape:
+        raise ShapeError(f"mse: shapes {prediction.shape} and {target.shape} differ; it does not broadcast")
+    return np.mean(np.square(prediction - target))
+
+
+@overload
+def attention(q: A, k: A, v: A, mask: object = None, return_weights: Literal[False] = False) -> A: ...
+@overload
+def attention(q: A, k: A, v: A, mask: object = None, *, return_weights: Literal[True]) -> tuple[A, A]: ...
+def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = False) -> A | tuple[A, A]:
+    """softmax(q kᵀ / √d) v, and the softmax's weights too if asked.
+
+    q (..., T, d), k (..., S, d), v (..., S, e); mask boolean, True = may attend, broadcasts to (..., T, S).
+    A query that may attend to nothing gets zeros.
+    """
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
+    if mask is not None:
+        scores = np.where(attention_mask(mask, scores.shape), scores, -np.inf)
+    weights = softmax(scores)                                           # (..., T, S)
+    return (weights @ v, weights) if return_weights else weights @ v
+
+
+def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
+    allowed = plain(mask)
+    if allowed.dtype != bool:
+        raise DtypeError(f"attention: the mask is {allowed.dtype}; it must be boolean, True = may attend")
+    fits = [m in (1, n) for m, n in zip(allowed.shape[::-1], shape[::-1], strict=False)]
+    if allowed.ndim > len(shape) or not all(fits):
+        raise ShapeError(f"attention: a mask {allowed.shape} does not broadcast to the scores {shape}")
+    return allowed
+
+
+def plain(x: object) -> NDArray[Any]:
+    return x._value if isinstance(x, Tensor) else np.asarray(x)
+
+
+def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
+    array = plain(ids)
+    if array.dtype.kind not in "iu":
+        raise DtypeError(f"{function}: {what} are {array.dtype}; they must be integers")
+    return array
+
+
+def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted: Any = True) -> None:
+    wrong = counted & ((ids < 0) | (ids >= size))
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        at = f" at position {place[0] if len(place) == 1 else place}" if place else ""
+        raise IndexError(f"{function}: {what} {ids[place]}{at} is outside [0, {size})")
+
+
+def same_width(function: str, x: Any, **tables: Any) -> None:
+    for name, table in tables.items():
+        if table is not None and table.shape != x.shape[-1:]:
+            raise ShapeError(f"{function}: {name} has shape {table.shape}, x {x.shape} wants {x.shape[-1:]}")

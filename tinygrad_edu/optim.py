@@ -1,0 +1,304 @@
+"""Optimisers: from gradients to new parameters, by the published formulas. Schedules: from a step to a rate.
+
+While a step runs, all parameters lie in one flat buffer, cut into pieces that stay in the cache: many small
+tensors cost no more than one large one. Every step makes new arrays; a recorded graph keeps its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_edu.errors import DtypeError, NotTrackedError
+from tinygrad_edu.tensor import Tensor
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "clip_grad_norm",
+    "constant",
+    "step_decay",
+    "warmup_cosine",
+]
+
+Array = NDArray[Any]
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]]
+Schedule = Callable[[int], float]
+PIECE = 1 << 15  # elements: a handful of float32 pieces fit into a second-level cache
+
+
+# Schedules: functions from the number of steps already taken to the rate of the next
+
+
+def constant(lr: float) -> Schedule:
+    """Always lr."""
+    return lambda step: lr
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """lr, times `factor` after each `every` steps."""
+    return lambda step: lr * factor ** (step // every)
+
+
+def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Schedule:
+    """Linearly up to lr over `warmup` steps, then half a cosine down to `floor` at step `total` and after."""
+    if not 0 <= warmup <= total:
+        raise ValueError(f"warmup_cosine: warmup = {warmup} steps must lie in 0..total = {total}")
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return lr * (step + 1) / warmup
+        share = min(1.0, (step - warmup) / max(1, total - warmup))
+        return floor + (lr - floor) * (1 + math.cos(math.pi * share)) / 2
+
+    return rate
+
+
+class Optimizer:
+    """The walk over parameters; a subclass gives its formula, `update`, and the names of its memories.
+
+    parameters: Tensors, or (name, Tensor) pairs as `named_parameters()` gives them. lr: number or schedule.
+    Raises TypeError, ValueError or NotTrackedError for parameters that cannot be trained, and DtypeError when
+    they have several dtypes: make one optimiser for each.
+    """
+
+    memories: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Parameters, lr: float | Schedule) -> None:
+        self.parameters = named(parameters)
+        self.schedule = lr if callable(lr) else constant(positive("lr", lr))
+        self.steps = 0
+        values = list(self.parameters.values())
+        if len({parameter.dtype for parameter in values}) > 1:
+            raise DtypeError(f"{type(self).__name__}: several dtypes among the parameters; make one for each")
+        ends = np.cumsum([parameter.size for parameter in values]).tolist()
+        self._spans = [slice(end - parameter.size, end) for end, parameter in zip(ends, values, strict=True)]
+        self._updates = np.zeros(len(values), np.int64)
+        self._memory = {name: np.zeros(ends[-1], values[0].dtype) for name in self.memories}
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next step. Setting it replaces the schedule by a constant."""
+        return self.schedule(self.steps)
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.schedule = constant(positive("lr", lr))
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.zero_grad()
+
+    def step(self) -> list[str]:
+        """Update every parameter that has a gradient; returns the names of those that have none.
+
+        Raises NotTrackedError if none has one.
+        """
+        gradients = [parameter.grad for parameter in self.parameters.values()]
+        present = [k for k, gradient in enumerate(gradients) if gradient is not None]
+        if not present:
+            raise NotTrackedError(
+                f"{type(self).__name__}.step(): none of the {len(gradients)} parameters has a gradient, from "
+                f"{next(iter(self.parameters))!r} on; call loss.backward() first"
+            )
+        lr = self.lr
+        self._updates[present] += 1
+        values = [parameter._value for parameter in self.parameters.values()]
+        weights = np.concatenate([np.ravel(value) for value in values])
+        flat = np.concatenate(
+            [np.ravel(value if g is None else g._value) for value, g in zip(values, gradients, strict=True)]
+        )
+        for piece, count in self._pieces(present):
+            memories = [memory[piece] for memory in self._memory.values()]
+            self.update(weights[piece], flat[piece], lr, count, *memories)
+        parameters = list(self.parameters.values())
+        for k in present:
+            parameters[k]._assign(weights[self._spans[k]].reshape(parameters[k].shape).copy())
+        self.steps += 1
+        return [name for name, gradient in zip(self.parameters, gradients, strict=True) if gradient is None]
+
+    def _pieces(self, present: Sequence[int]) -> Iterator[tuple[slice, int]]:
+        """Pieces of the flat buffer that one update may treat alike, with their number of updates."""
+        counts = self._updates[present]
+        if len(present) == len(self._spans) and counts.min() == counts.max():
+            spans = [(slice(0, self._spans[-1].stop), int(counts[0]))]
+        else:
+            spans = [(self._spans[k], int(count)) for k, count in zip(present, counts, strict=True)]
+        for span, count in spans:
+            for start in range(span.start, span.stop, PIECE):
+                yield slice(start, min(start + PIECE, span.stop)), count
+
+    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
+        """Change w (and the memories) in place; `count` is the number of this update, from 1. All are 1-d."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Array]:
+        """What a resumed run needs, as arrays: steps, updates, and each memory as "memory.parameter".
+
+        Rates, betas and the like belong to the caller's configuration.
+        """
+        state = {"steps": np.array(self.steps), "updates": self._updates.copy()}
+        for memory, flat in self._memory.items():
+            for (name, parameter), span in zip(self.parameters.items(), self._spans, strict=True):
+                state[f"{memory}.{name}"] = flat[span].reshape(parameter.shape).copy()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what state_dict() gave; all or nothing. Raises one ValueError that lists everything wrong."""
+        here = self.state_dict()
+        there = {name: np.asarray(value) for name, value in state.items()}
+        wrong = [f"missing: {name}" for name in here if name not in there]
+        wrong += [f"unexpected: {name}" for name in there if name not in here]
+        wrong += [
+            f"shape: {name} is {here[name].shape} here, {array.shape} in the state"
+            for name, array in there.items()
+            if name in here and here[name].shape != array.shape
+        ]
+        if wrong:
+            raise ValueError(
+                f"{type(self).__name__}: the state does not fit, nothing was loaded:\n  " + "\n  ".join(wrong)
+            )
+        self.steps = int(there["steps"])
+        self._updates[:] = there["updates"]
+        for memory, flat in self._memory.items():
+            for name, span in zip(self.parameters, self._spans, strict=True):
+                flat[span] = there[f"{memory}.{name}"].reshape(-1)
+
+
+class SGD(Optimizer):
+    """v = μ v − lr g; w += v; with nesterov, w += μ v − lr g. weight_decay adds its share of w to g."""
+
+    memories = ("velocity",)
+
+    def __init__(
+        self, parameters: Parameters, lr: float | Schedule,
+        momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.momentum = share("momentum", momentum)
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov=True looks ahead along the momentum; give momentum > 0")
+        self.nesterov, self.weight_decay = nesterov, positive("weight_decay", weight_decay)
+        self.memories = ("velocity",) if momentum else ()
+        super().__init__(parameters, lr)
+
+    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        step = -lr * g
+        for v in memories:  # none without momentum
+            v *= self.momentum
+            v += step
+            step = self.momentum * v + step if self.nesterov else v
+        w += step
+
+
+class Adam(Optimizer):
+    """m = β₁ m + (1−β₁) g; v = β₂ v + (1−β₂) g²; w −= lr m̂ / (√v̂ + ε), with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
+
+    weight_decay adds its share of w to g; see AdamW. t counts a parameter's own updates.
+    """
+
+    memories = ("m", "v")
+
+    def __init__(
+        self, parameters: Parameters, lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.betas = share("betas[0]", betas[0]), share("betas[1]", betas[1])
+        self.eps, self.weight_decay = positive("eps", eps), positive("weight_decay", weight_decay)
+        super().__init__(parameters, lr)
+
+    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        m, v = memories
+        beta1, beta2 = self.betas
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        g *= g  # the piece of the flat buffer is ours
+        g *= 1 - beta2
+        v += g
+        below = np.sqrt(v)
+        below *= 1 / math.sqrt(1 - beta2**count)
+        below += self.eps
+        np.divide(m, below, out=below)
+        below *= lr / (1 - beta1**count)
+        w -= below
+
+
+class AdamW(Adam):
+    """Adam whose weight decay bypasses the moments: w −= lr · weight_decay · w, then Adam's step."""
+
+    def __init__(
+        self, parameters: Parameters, lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, betas, eps)
+        self.decoupled_decay = positive("weight_decay", weight_decay)
+
+    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
+        w *= 1 - lr * self.decoupled_decay
+        super().update(w, g, lr, count, *memories)
+
+
+def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm of all of them before.
+
+    Raises FloatingPointError, naming the parameter, when a gradient is not finite: scaled, all would be NaN.
+    """
+    positive("max_norm", max_norm)
+    with_grad = {name: p for name, p in named(parameters).items() if p.grad is not None}
+    squares = 0.0
+    for name, parameter in with_grad.items():
+        g = np.ravel(parameter.grad._value).astype(np.float64, copy=False)  # type: ignore[union-attr]
+        square = float(g @ g)
+        if not math.isfinite(square):
+            raise FloatingPointError(f"clip_grad_norm: the gradient of {name!r} is not finite; none scaled")
+        squares += square
+    norm = math.sqrt(squares)
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:
+        for parameter in with_grad.values():
+            parameter.grad = Tensor(parameter.grad._value * factor)  # type: ignore[union-attr]
+    return norm
+
+
+def named(parameters: Parameters) -> dict[str, Tensor]:
+    """Name → tensor. A bare tensor goes by its own name if it has one, else by its place."""
+    if isinstance(parameters, Tensor):
+        raise TypeError("parameters: one Tensor was given; put it into a list")
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for k, given in enumerate(parameters):
+        own = getattr(given, "name", None) or str(k)
+        name, parameter = given if isinstance(given, tuple) else (own, given)
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"parameters: {name!r} is a {type(parameter).__name__}, not a Tensor")
+        if not (parameter.requires_grad and parameter.is_leaf):
+            raise NotTrackedError(f"parameters: {name!r} is no leaf with requires_grad=True, not trainable")
+        if id(parameter) in seen:
+            raise ValueError(f"parameters: {name!r} is there twice; it would be updated twice")
+        seen.add(id(parameter))
+        found[name if name not in found else f"{name}#{k}"] = parameter
+    if not found:
+        raise ValueError("parameters: the list is empty (an iterator that was used up?)")
+    return found
+
+
+def positive(name: str, value: float) -> float:
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{name} = {value}: it must be a finite number, 0 or more")
+    return value
+
+
+def share(name: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} = {value}: it must lie in [0, 1)")
+    return value

@@ -1,0 +1,144 @@
+"""TransformerConfig: every choice in one frozen record that refuses what cannot be built."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["TransformerConfig"]
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "norm": ("post", "pre"),
+    "activation": ("relu", "gelu", "silu"),
+    "positions": ("sinusoidal", "learned", "rotary"),
+    "pooling": ("first", "last", "mean", "max", None),
+    "dtype": ("float32", "float64"),
+}
+SIZES = ("vocab_size", "embed_dim", "num_heads", "num_layers", "ffn_dim", "max_seq_len")
+SWITCHES = ("causal", "attention_bias", "tie_embeddings")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The shape of a Transformer.
+
+    norm             after each residual sum ("post"), or before each sublayer and at the end ("pre")
+    pooling          how the positions become one vector: "first", "last" (the last one that is not padding),
+                     "mean" or "max" over those that are not padding; None: logits at every position
+    tie_embeddings   the output projection is the embedding's transpose, plus a bias of its own
+    pad_id           the token that nobody attends to; None: no token is padding
+    dropout          the share zeroed after the positions are added and after each sublayer, in training mode
+
+    Raises TypeError or ValueError, saying what to change.
+    """
+
+    vocab_size: int
+    embed_dim: int = 64
+    num_heads: int = 4
+    num_layers: int = 2
+    ffn_dim: int = 256
+    max_seq_len: int = 50
+    causal: bool = False
+    norm: str = "post"
+    activation: str = "relu"
+    positions: str = "sinusoidal"
+    pooling: str | None = "first"
+    attention_bias: bool = False
+    tie_embeddings: bool = False
+    dropout: float = 0.0
+    norm_eps: float = 1e-5
+    pad_id: int | None = 0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in SIZES:
+            self._settle(name, whole(name, getattr(self, name)))
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: it must be 1 or more")
+        for name in SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} = {getattr(self, name)!r}: it is True or False")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: choose {one_of(choices)}")
+        for name in ("dropout", "norm_eps"):
+            self._settle(name, number(name, getattr(self, name)))
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout = {self.dropout}: the share that is zeroed must lie in [0, 1)")
+        if not (self.norm_eps > 0 and math.isfinite(self.norm_eps)):
+            raise ValueError(f"norm_eps = {self.norm_eps}: it keeps 1/√var finite; choose a number above 0")
+        if self.pad_id is not None:
+            self._settle("pad_id", whole("pad_id", self.pad_id))
+            if not 0 <= self.pad_id < self.vocab_size:
+                raise ValueError(
+                    f"pad_id = {self.pad_id} is no token of a vocabulary of {self.vocab_size}: choose one in "
+                    f"[0, {self.vocab_size}), or None if nothing is padding"
+                )
+        if self.embed_dim % self.num_heads:
+            fitting = [heads for heads in range(1, self.embed_dim + 1) if self.embed_dim % heads == 0]
+            raise ValueError(
+                f"embed_dim = {self.embed_dim} does not split into num_heads = {self.num_heads} equal heads: "
+                f"choose num_heads from {fitting}"
+            )
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise ValueError(
+                f"positions = 'rotary' turns pairs of numbers, but embed_dim / num_heads = {self.head_dim} "
+                "is odd: choose sizes that make it even"
+            )
+        if self.causal and self.pooling == "first":
+            raise ValueError(
+                "causal = True with pooling = 'first': the first position sees only itself, the rest would "
+                "be ignored; choose pooling = 'last', or None for logits at every position"
+            )
+
+    def _settle(self, name: str, value: int | float) -> None:
+        """NumPy's numbers become Python's, so that the record can be written as JSON."""
+        object.__setattr__(self, name, value)
+
+    @property
+    def head_dim(self) -> int:
+        return self.embed_dim // self.num_heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TransformerConfig:
+        """The inverse of to_dict; a field left out has its default. Raises ValueError for unknown ones."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            close = difflib.get_close_matches(str(unknown[0]), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"
+            raise ValueError(f"TransformerConfig has no {', '.join(map(repr, unknown))}{hint}")
+        if "vocab_size" not in values:
+            raise ValueError("TransformerConfig: vocab_size is missing; it has no default")
+        return cls(**values)
+
+
+def whole(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r}: it must be a whole number") from None
+
+
+def number(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        return float(value)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r}: it must be a number") from None
+
+
+def one_of(choices: tuple[str | None, ...]) -> str:
+    return f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"

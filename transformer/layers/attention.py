@@ -1,0 +1,34 @@
+"""Multi-head attention: every position looks at the others, in several ways at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import Tensor, functional, nn
+from transformer.config import TransformerConfig
+from transformer.layers.positions import Rotary
+
+__all__ = ["Attention"]
+
+
+class Attention(nn.Module):
+    """softmax(Q Kᵀ / √(D/H)) V in H heads; qkv.weight (D, 3D) is [Q | K | V], each of H slices, D/H wide."""
+
+    def __init__(self, config: TransformerConfig, rng: np.random.Generator) -> None:
+        D, bias = config.embed_dim, config.attention_bias
+        self.num_heads = config.num_heads
+        self.rotary = Rotary(config) if config.positions == "rotary" else None
+        self.qkv = nn.Linear(D, 3 * D, bias, rng=rng, dtype=config.dtype)
+        self.output = nn.Linear(D, D, bias, rng=rng, dtype=config.dtype)
+
+    def forward(self, x: Tensor, mask: Any) -> tuple[Tensor, Tensor]:       # (B, T, D), (B, H, T, T) or less
+        B, T, D = x.shape
+        qkv = self.qkv(x).reshape(B, T, 3, self.num_heads, -1)              # (B, T, 3, H, D/H)
+        q, k, v = qkv.transpose(2, 0, 3, 1, 4)                              # each (B, H, T, D/H)
+        if self.rotary is not None:
+            q, k = self.rotary(q), self.rotary(k)
+        heads, weights = functional.attention(q, k, v, mask, return_weights=True)
+        joined = heads.swapaxes(1, 2).reshape(B, T, D)                      # (B, T, H · D/H)
+        return self.output(joined), weights                                 # (B, T, D), (B, H, T, T)

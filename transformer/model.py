@@ -1,0 +1,104 @@
+"""The Transformer: encoder or decoder, by its configuration. Forward code only; its gradients are derived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_edu import Tensor, nn
+from tinygrad_edu.errors import DtypeError, ShapeError
+from transformer.config import TransformerConfig
+from transformer.layers import Block, Output, make_positions, pool
+
+__all__ = ["Transformer"]
+
+
+class Transformer(nn.Module):
+    """Token ids to logits: embedding, positions, blocks, pooling, output projection.
+
+        model = Transformer(TransformerConfig(vocab_size=20), seed=0)
+        logits = model([[15, 17, 3, 19, 8, 19, 4, 18]])                     # (1, 20)
+
+    The seed settles the weights, and what dropout draws; `rng` is the generator of the latter.
+    """
+
+    def __init__(self, config: TransformerConfig, seed: int = 0) -> None:
+        if not isinstance(config, TransformerConfig):
+            raise TypeError(f"Transformer wants a TransformerConfig, not a {type(config).__name__}")
+        rng = np.random.default_rng(seed)
+        # Of the size of the positions that are added; tied, also as weights of an output of unit variance.
+        std = config.embed_dim**-0.5 if config.tie_embeddings else 1.0
+        self.config = config
+        self.rng = rng
+        V, D, dtype = config.vocab_size, config.embed_dim, config.dtype
+        self.embedding = nn.Embedding(V, D, rng=rng, std=std, dtype=dtype)
+        self.positions = make_positions(config, rng, std)
+        self.dropout = nn.Dropout(config.dropout, rng=rng)
+        self.blocks = nn.ModuleList(Block(config, rng, self.dropout) for _ in range(config.num_layers))
+        pre = config.norm == "pre"
+        self.norm = nn.LayerNorm(D, config.norm_eps, dtype=dtype) if pre else None
+        self.output = Output(config, rng)
+
+    def forward(self, tokens: Any, mask: Any = None, return_attention: bool = False) -> Any:
+        """Logits (B, V) when pooled, (B, T, V) otherwise; with return_attention also every block's weights.
+
+        tokens (B, T) int. mask boolean, True = may attend, broadcasts to (B, H, T, T); padding, and if causal
+        the future, are masked besides. Raises for tokens of the wrong shape, kind or length, or unknown ones.
+        """
+        tokens = self.checked(tokens)                                       # (B, T)
+        pad_id = self.config.pad_id
+        valid = np.ones(tokens.shape, bool) if pad_id is None else tokens != pad_id
+        mask = self.joint_mask(valid, mask)                                 # (B, H, T, T) or less, or None
+        x = self.embedding(tokens)                                          # (B, T, D)
+        x = self.dropout(x if self.positions is None else self.positions(x))
+        attention = []
+        for block in self.blocks:
+            x, weights = block(x, mask)                                     # (B, T, D), (B, H, T, T)
+            attention.append(weights)
+        x = x if self.norm is None else self.norm(x)
+        x = pool(x, valid, self.config.pooling)                             # (B, D), or (B, T, D)
+        logits = self.output(x, self.embedding.weight)                      # (B, V), or (B, T, V)
+        return (logits, attention) if return_attention else logits
+
+    def joint_mask(self, valid: NDArray[np.bool], mask: Any) -> NDArray[np.bool] | None:
+        """May a query (…, T, 1) attend to a key (…, 1, T)? None if all may attend to all."""
+        B, T = valid.shape
+        joint = None if valid.all() else valid[:, None, None, :]            # (B, 1, 1, T)
+        if self.config.causal and T > 1:
+            past = np.tri(T, dtype=bool)                                    # (T, T)
+            joint = past if joint is None else joint & past
+        if mask is None:
+            return joint
+        mask = np.asarray(mask)
+        if mask.dtype != bool:
+            raise DtypeError(f"mask: {mask.dtype} given; it must be boolean, True = may attend")
+        full = (B, self.config.num_heads, T, T)
+        try:
+            fits = np.broadcast_shapes(mask.shape, full) == full
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"mask: {mask.shape} does not broadcast to (batch, heads, time, time) = {full}")
+        return mask if joint is None else joint & mask
+
+    def checked(self, tokens: Any) -> NDArray[np.integer]:
+        """Tokens as a (B, T) integer array; the embedding refuses unknown ids."""
+        try:
+            array = tokens.numpy() if isinstance(tokens, Tensor) else np.asarray(tokens)
+        except ValueError:
+            raise ShapeError("tokens: the rows differ in length; fill them up with pad_id") from None
+        if array.ndim != 2:
+            hint = "; one sequence is tokens[None]" if array.ndim == 1 else ""
+            raise ShapeError(f"tokens: shape {array.shape} given; it must be (batch, time){hint}")
+        if not array.size:
+            raise ShapeError(f"tokens: shape {array.shape} is empty; give at least one sequence of one token")
+        if array.dtype.kind not in "iu":
+            raise DtypeError(f"tokens: {array.dtype} given; they must be integer ids")
+        if array.shape[1] > self.config.max_seq_len:
+            raise ShapeError(
+                f"tokens: {array.shape[1]} positions, but max_seq_len = {self.config.max_seq_len}; "
+                "cut them, or build a model for more"
+            )
+        return array
