@@ -59,60 +59,58 @@ def reverse(
     cotangents: dict[Node, Any] = dict(roots)
     found: dict[Node, Any] = {}
     chosen: set[Node] = set()  # upstream of a where: zeros there mean "not selected"
+    take = cotangents.pop
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while order:
             node = order.pop()
-            g = cotangents.pop(node, None)
+            g = take(node, None)
             if g is None:
                 continue
             if node.retains_grad if targets is None else node in targets:
                 found[node] = g
-            if node.operation is None:
+            plan = node.plan
+            if plan is None:  # a leaf, or one of several outputs
+                if node.operation is not None:
+                    file_under(cotangents, node, g)
                 continue
-            if type(node.operation) is Pick:
-                file_under(cotangents, node, g)
-                continue
-            if node.operation.selects or node in chosen:
+            saved = node.saved
+            if saved is None:
+                raise freed(node)
+            if node.seals:
+                check_seals(node)
+            if plan.selects or (chosen and node in chosen):
                 chosen.update(source for source in node.inputs if type(source) is Node)
-            pull(node, g, cotangents, wanted, lift, node in chosen)
+            if lift is not None:
+                saved = lifted(node, lift)
+            if type(g) is list:
+                g = filled(node, g)
+            inputs = node.inputs
+            for argument, rule, needs in plan.pullbacks:
+                target = inputs[argument]
+                if wanted is not None and target not in wanted:
+                    continue
+                share = rule(g, saved[needs[0]]) if len(needs) == 1 else rule(g, *[saved[k] for k in needs])
+                if chosen and node in chosen and node.operation.elementwise and not np.isfinite(np.sum(share)):
+                    share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
+                if (target.shape or type(share) is not target.dtype.type) and not fits(share, target):
+                    share = fitted(share, target, node, argument)
+                held = cotangents.get(target)
+                if held is None:
+                    cotangents[target] = share
+                elif type(held) is np.ndarray and held.base is None and sys.getrefcount(held) == 3:
+                    held += share  # nobody else holds it: the dictionary, this name, and the call that counts
+                else:
+                    cotangents[target] = held + share
             if free:
                 node.saved = node.seals = None
     return found
 
 
-def pull(
-    node: Node, g: Any, cotangents: dict[Node, Any], wanted: set[Node] | None, lift: Lift | None, chosen: bool
-) -> None:
-    """Run the rules of one node and add what they return to its inputs' cotangents."""
-    saved = node.saved
-    if saved is None:
-        raise FreedGraphError(
-            f"{node.label}, recorded {node_location(node)}: its saved arrays were let go by an earlier backward(). "
-            "Call that one with retain_graph=True, or run the forward pass again."
-        )
-    if node.seals:
-        check_seals(node)
-    if lift is not None:
-        saved = lifted(node, lift)
-    if isinstance(g, list):
-        g = tuple(filled(node, g))
-    inputs = node.inputs
-    for argument, rule, needs in node.plan.pullbacks:  # type: ignore[union-attr]
-        target = inputs[argument]
-        if wanted is not None and target not in wanted:
-            continue
-        share = rule(g, *[saved[need] for need in needs])
-        if chosen and node.operation.elementwise and not np.isfinite(np.sum(share)):
-            share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
-        if not fits(share, target):
-            share = fitted(share, target, node, argument)
-        held = cotangents.get(target)
-        if held is None:
-            cotangents[target] = share
-        elif type(held) is np.ndarray and held.base is None and sys.getrefcount(held) == 3:
-            held += share  # nobody else holds it: the dictionary, this name, and the call that counts
-        else:
-            cotangents[target] = held + share
+def freed(node: Node) -> FreedGraphError:
+    return FreedGraphError(
+        f"{node.label}, recorded {node_location(node)}: its saved arrays were let go by an earlier backward(). "
+        "Call that one with retain_graph=True, or run the forward pass again."
+    )
 
 
 def fits(share: Any, target: Node) -> bool:
@@ -199,10 +197,10 @@ def file_under(cotangents: dict[Node, Any], node: Node, g: Any) -> None:
     gathered[index] = g if gathered[index] is None else gathered[index] + g
 
 
-def filled(node: Node, gathered: list[Any]) -> list[Any]:
+def filled(node: Node, gathered: list[Any]) -> tuple[Any, ...]:
     """Zeros for the outputs nobody used."""
     gathered = gathered + [None] * (len(node.shape) - len(gathered))
-    return [
+    return tuple(
         np.zeros(shape, dtype) if g is None else g
         for g, shape, dtype in zip(gathered, node.shape, node.dtype, strict=True)
-    ]
+    )

@@ -108,8 +108,14 @@ class Node:
         origin: tuple[CodeType, int] | None,
     ) -> None:
         self.number = _next_number()
-        self.operation, self.plan, self.inputs, self.saved = operation, plan, inputs, saved
-        self.shape, self.dtype, self.scope, self.origin = shape, dtype, scope, origin
+        self.operation = operation
+        self.plan = plan
+        self.inputs = inputs
+        self.saved = saved
+        self.shape = shape
+        self.dtype = dtype
+        self.scope = scope
+        self.origin = origin
         self.retains_grad = False
         self.seals: tuple[Seal, ...] | None = None
         self.escape: Escape | None = None
@@ -161,8 +167,11 @@ def is_inside(filename: str) -> bool:
 
 
 def user_origin() -> tuple[CodeType, int] | None:
-    """The innermost frame outside the engine, as (code, instruction): cheap to take, decoded on demand."""
-    frame = sys._getframe(2)
+    """The innermost frame outside the engine, as (code, instruction): cheap to take, decoded on demand.
+
+    The three innermost are this function, the one that records or raises, and the method that called it.
+    """
+    frame = sys._getframe(3)
     while frame is not None:
         code = frame.f_code
         inside = _inside.get(code.co_filename)

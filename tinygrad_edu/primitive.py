@@ -116,27 +116,42 @@ class Composite(Operation):
         self.definition = definition
 
 
+# What a plan keeps of x, y and z, without a loop: for elementwise operations, which scalar graphs consist of.
+KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], tuple[Any, ...]]] = {
+    (): lambda x, y, z: (),
+    ("x",): lambda x, y, z: (x,),
+    ("y",): lambda x, y, z: (y,),
+    ("z",): lambda x, y, z: (z,),
+    ("x", "y"): lambda x, y, z: (x, y),
+    ("x", "z"): lambda x, y, z: (x, z),
+    ("y", "z"): lambda x, y, z: (y, z),
+    ("x", "y", "z"): lambda x, y, z: (x, y, z),
+}
+
+
 class Plan:
     """For one operation and one set of tracked arguments: which rules run, and what they need kept.
 
-    `names` is what a node saves, in order; `pullbacks` holds (argument, rule, positions of the rule's needs in
+    `names` is what a node saves, in order; `keep` picks it from x, y, z; `pullbacks` holds (argument, rule, positions of the rule's needs in
     `names`), one for each tracked argument.
     """
 
-    __slots__ = ("names", "pullbacks", "sources")
+    __slots__ = ("keep", "names", "pullbacks", "selects", "sources")
 
     def __init__(self, operation: Primitive, tracked: int) -> None:
-        names: list[str] = []
+        needed = {name for k, rule in enumerate(operation.rules) if rule and tracked >> k & 1 for name in needs_of(rule)}
+        names = sorted(needed)
         self.pullbacks: list[tuple[int, Rule, tuple[int, ...]]] = []
         for argument, rule in enumerate(operation.rules):
             if rule is None or not tracked >> argument & 1:
                 continue
             needs = needs_of(rule)
-            names += [name for name in needs if name not in names]
             self.pullbacks.append((argument, rule, tuple(names.index(name) for name in needs)))
         self.names = tuple(names)
         # Where a saved name comes from: an argument's position, or -1 for what is no argument (z, shapes, keywords).
         arguments = operation.parameters[: len(operation.rules)]
+        self.selects = operation.selects
+        self.keep = KEEP.get(self.names)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
 
 

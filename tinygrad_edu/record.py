@@ -54,9 +54,9 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
         out._node = None
         return out
     plan = operation.plans[1]
-    saved = tuple([z if name == "z" else value for name in plan.names])
+    saved = plan.keep(value, None, z)  # type: ignore[misc]
     out._node = made = Node(operation, plan, (node,), saved, z.shape, z.dtype, state.scope, user_origin())
-    if saved and type(value) is np.ndarray:
+    if type(value) is np.ndarray and saved:
         seal(made, plan)
     return out
 
@@ -90,10 +90,11 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
         out._node = None
         return out
     plan = operation.plans[tracked]
-    saved = tuple([x if name == "x" else y if name == "y" else z for name in plan.names])
-    inputs = (nx if nx is not None else fixed(x), ny if ny is not None else fixed(y))
-    out._node = made = Node(operation, plan, inputs, saved, z.shape, z.dtype, state.scope, user_origin())
-    if saved and (type(x) is np.ndarray or type(y) is np.ndarray):
+    saved = plan.keep(x, y, z)  # type: ignore[misc]
+    if tracked != 3:
+        nx, ny = (nx, fixed(y)) if tracked == 1 else (fixed(x), ny)
+    out._node = made = Node(operation, plan, (nx, ny), saved, z.shape, z.dtype, state.scope, user_origin())
+    if (type(x) is np.ndarray or type(y) is np.ndarray) and saved:
         seal(made, plan)
     return out
 
@@ -220,7 +221,7 @@ def strip(argument: Any) -> Any:
 class SequencePlan:
     """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
 
-    __slots__ = ("names", "pullbacks", "sources")
+    __slots__ = ("names", "pullbacks", "selects", "sources")
 
     def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
         rule = next(rule for rule in operation.rules if rule is not None)
@@ -233,6 +234,7 @@ class SequencePlan:
             for element in range(count)
             if tracked >> element & 1
         ]
+        self.selects = operation.selects
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
 
 
