@@ -35,7 +35,6 @@ def transpose_argument(g: Any, axes: Any = None) -> Any:
 
 
 derivative(np.transpose, transpose_argument)
-composite(np.permute_dims)(lambda a, axes=None: np.transpose(a, axes))
 derivative(np.matrix_transpose, lambda g: np.matrix_transpose(g), parameters="x")
 composite(np.linalg.matrix_transpose)(lambda x: np.matrix_transpose(x))
 derivative(np.swapaxes, lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
@@ -72,7 +71,6 @@ def concatenate_element(g: Any, i: int, arrays_shape: Any, axis: int | None = 0)
 derivative(
     np.concatenate, concatenate_element, parameters="arrays axis", sequence="arrays", neutral="dtype casting",
 )  # fmt: skip
-composite(np.concat)(lambda arrays, axis=0: np.concatenate(arrays, axis=axis))
 derivative(
     np.stack, lambda g, i, axis=0: g[(slice(None),) * (axis % g.ndim) + (i,)], parameters="arrays axis",
     sequence="arrays", neutral="dtype casting",
