@@ -129,6 +129,16 @@ KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], tuple[Any, ...]]] = {
 }
 
 
+def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any, Any, Any], tuple[Any, ...]]:
+    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults."""
+
+    def keep(x: Any, y: Any, z: Any) -> tuple[Any, ...]:
+        known = {**defaults, "x": x, "y": y, "z": z, "x_shape": np.shape(x), "y_shape": np.shape(y)}
+        return tuple([known[name] for name in names])
+
+    return KEEP.get(names, keep)
+
+
 class Plan:
     """For one operation and one set of tracked arguments: which rules run, and what they need kept.
 
@@ -151,7 +161,7 @@ class Plan:
         # Where a saved name comes from: an argument's position, or -1 for what is no argument (z, shapes, keywords).
         arguments = operation.parameters[: len(operation.rules)]
         self.selects = operation.selects
-        self.keep = KEEP.get(self.names)
+        self.keep = keeper(self.names, operation.defaults)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
 
 
@@ -189,11 +199,11 @@ class Primitive(Operation):
         self.fast = fast or function
         self.selects = selects
         self.elementwise = broadcasts if elementwise is None else elementwise
-        self.plans = tuple(Plan(self, mask) for mask in range(1 << len(rules)))
         self.defaults: dict[str, Any] = {}
         for rule in rules:
             if rule is not None:
                 self.defaults.update(defaults_of(rule))
+        self.plans = tuple(Plan(self, mask) for mask in range(1 << len(rules)))
         named = {name for rule in rules if rule is not None for name in needs_of(rule)}
         self.understood = self.neutral | named | frozenset(parameters[: len(rules)])
 
@@ -267,8 +277,15 @@ def derivative(
         elementwise=elementwise,
     )  # fmt: skip
     check_rules(operation)
-    _registry[function] = operation
+    enter(function, operation)
     return operation
+
+
+def enter(function: Callable[..., Any], operation: Operation) -> None:
+    """One function, one entry: NumPy's aliases (concat, permute_dims) are the same object, and need no second."""
+    if function in _registry:
+        raise ValueError(f"{operation.name} is declared already, as {_registry[function]!r}")
+    _registry[function] = operation
 
 
 def check_rules(operation: Primitive) -> None:
@@ -290,7 +307,7 @@ def composite(*functions: Callable[..., Any]) -> Callable[[F], F]:
 
     def declare(definition: F) -> F:
         for function in functions:
-            _registry[function] = Composite(function, definition)
+            enter(function, Composite(function, definition))
         return definition
 
     return declare
@@ -299,13 +316,13 @@ def composite(*functions: Callable[..., Any]) -> Callable[[F], F]:
 def constant(*functions: Callable[..., Any], reason: str) -> None:
     """Declare functions whose results carry no derivative, and why."""
     for function in functions:
-        _registry[function] = Constant(function, reason)
+        enter(function, Constant(function, reason))
 
 
 def refuse(*functions: Callable[..., Any], reason: str) -> None:
     """Declare functions that are left out, and why: using one raises UnsupportedError with the reason."""
     for function in functions:
-        _registry[function] = Refusal(function, reason)
+        enter(function, Refusal(function, reason))
 
 
 def overloads(values: tuple[Any, ...]) -> Iterator[Any]:

@@ -54,7 +54,7 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
         out._node = None
         return out
     plan = operation.plans[1]
-    saved = plan.keep(value, None, z)  # type: ignore[misc]
+    saved = plan.keep(value, None, z)
     out._node = made = Node(operation, plan, (node,), saved, z.shape, z.dtype, state.scope, user_origin())
     if type(value) is np.ndarray and saved:
         seal(made, plan)
@@ -90,7 +90,7 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
         out._node = None
         return out
     plan = operation.plans[tracked]
-    saved = plan.keep(x, y, z)  # type: ignore[misc]
+    saved = plan.keep(x, y, z)
     if tracked != 3:
         nx, ny = (nx, fixed(y)) if tracked == 1 else (fixed(x), ny)
     out._node = made = Node(operation, plan, (nx, ny), saved, z.shape, z.dtype, state.scope, user_origin())
