@@ -1,0 +1,249 @@
+"""The rules of the house as gates: arrows point down, the model holds no calculus, every page names what exists.
+
+A gate reads the sources under a root folder with `ast` and yields complaints, each of which says what to do.
+`python tests/house.py` draws the map.
+"""
+
+import ast
+import graphlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# From the ground up. A module imports from rows below its own; modules of one row do not see each other.
+ROWS = {
+    "tinygrad_edu": (
+        "errors tree",
+        "primitive seals",
+        "rules",
+        "graph",
+        "record backward",
+        "protocols",
+        "methods",
+        "tensor",
+        "transforms functional",
+        "nn",
+        "optim numerics",
+        "testing derive render",
+        "__init__",
+    ),
+    "transformer": (
+        "config tokens",
+        "layers tasks",
+        "model",
+        "checkpoint",
+        "generate evaluate",
+        "train report",
+        "cli",
+        "__init__",
+        "__main__",
+    ),
+}
+LINES = 350
+SUFFIXES = (".py", ".cfg", ".toml")
+MADE = (".venv", "runs")  # folders that commands make: pages may name what will be in them
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+def sources(root: Path, *folders: str) -> dict[str, Path]:
+    """Dotted name → file, for every module in the folders; a package goes by its own name."""
+    files = [file for folder in folders for file in sorted((root / folder).rglob("*.py"))]
+    parts = [file.relative_to(root).with_suffix("").parts for file in files]
+    return {".".join(names).removesuffix(".__init__"): file for names, file in zip(parts, files, strict=True)}
+
+
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def imports(name: str, file: Path) -> Iterator[tuple[int, str, str]]:
+    """(line, module, name taken from it or ""): an import inside a function, or by a string, counts too."""
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield from ((node.lineno, module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from ((node.lineno, a.value, "") for a in node.args if isinstance(a, ast.Constant))
+
+
+def arrows(modules: dict[str, Path]) -> Iterator[tuple[str, str, str]]:
+    """(importer, imported, file:line); `from package import module` points at the module."""
+    for name, file in modules.items():
+        for line, module, taken in imports(name, file):
+            whole = f"{module}.{taken}"
+            yield name, whole if whole in modules else module, f"{file.name}:{line}"
+
+
+def floor_of(module: str) -> int | None:
+    """The row of ROWS a module stands in; None for a newcomer."""
+    package, _, rest = module.partition(".")
+    room = rest.split(".")[0] or "__init__"
+    return next((floor for floor, row in enumerate(ROWS[package]) if room in row.split()), None)
+
+
+def exported(file: Path) -> list[str] | None:
+    """What __all__ lists; None where there is none."""
+    for node in parse(file).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+# Gates --------------------------------------------------------------------------------------------
+
+
+def arrows_point_down(root: Path) -> Iterator[str]:
+    modules = sources(root, *ROWS)
+    for name, target, where in arrows(modules):
+        floor = floor_of(name)
+        if floor is None:
+            yield f"{name} stands in no row of ROWS: write it in above everything that it imports"
+        elif target.split(".")[0] not in ROWS:
+            continue
+        elif name.split(".")[0] != target.split(".")[0]:
+            if target.split(".")[0] == "transformer":
+                yield f"{where}: {name} imports {target}: the engine knows of no model; move the code up"
+        elif name.split(".")[:2] != target.split(".")[:2]:
+            below = floor_of(target)
+            if below is None or below >= floor:
+                yield f"{where}: {name} imports {target}, which is not below it: move the shared part down"
+
+
+def no_cycles(root: Path) -> Iterator[str]:
+    modules = sources(root, *ROWS)
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for name, target, _ in arrows(modules):
+        if target in modules:
+            graph[name].add(target)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(error.args[1])
+        yield f"import cycle {cycle}: a deferred import is no cure; move the shared part down"
+
+
+def rules_know_numpy_only(root: Path) -> Iterator[str]:
+    allowed = {"numpy", "tinygrad_edu.primitive", "tinygrad_edu.errors"}
+    modules = sources(root, "tinygrad_edu/rules")
+    for name, target, where in arrows(sources(root, "tinygrad_edu")):
+        outside = target not in modules and target not in allowed and target.split(".")[0] != "numpy"
+        if name in modules and outside and target.split(".")[0] not in sys.stdlib_module_names:
+            yield f"{where}: {name} imports {target}: a rule is a plain NumPy function and knows nothing else"
+
+
+def the_model_uses_public_names(root: Path) -> Iterator[str]:
+    public = exported(root / "tinygrad_edu/__init__.py") or []
+    for name, file in sources(root, "transformer").items():
+        for line, module, taken in imports(name, file):
+            if module.split(".")[0] != "tinygrad_edu":
+                continue
+            path = [*module.split(".")[1:], *filter(None, [taken])]
+            if path and (path[0] not in public or any(part.startswith("_") for part in path)):
+                yield f"{file.name}:{line}: {module} {taken} is not public: use what __all__ lists"
+        for node in ast.walk(parse(file)):
+            if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
+                if ast.unparse(node.value) not in ("self", "cls"):
+                    yield f"{file.name}:{node.lineno}: {ast.unparse(node)} is private: use a public name"
+
+
+def the_model_holds_no_derivative(root: Path) -> Iterator[str]:
+    cure = "write the forward pass alone; a new operation's rule goes into tinygrad_edu/rules"
+    for file in sources(root, "transformer").values():
+        for node in ast.walk(parse(file)):
+            found = ""
+            if isinstance(node, ast.FunctionDef) and re.search("backward|vjp", node.name):
+                found = f"def {node.name}"
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func).split(".")[-1]
+                if called in ("derivative", "primitive") or (
+                    called == "setattr" and len(node.args) > 1 and ast.unparse(node.args[1]) == "'grad'"
+                ):
+                    found = f"{called}(...)"
+            elif isinstance(node, ast.Attribute) and node.attr == "grad" and isinstance(node.ctx, ast.Store):
+                found = f"{ast.unparse(node)} = ..."
+            if found:
+                yield f"{file.name}:{node.lineno}: {found} in the model: {cure}"  # type: ignore[attr-defined]
+
+
+def by_hand_imports_numpy_alone(root: Path) -> Iterator[str]:
+    """The formulas judge the engine, so they may not lean on it; the tests that hold the two together do."""
+    modules = sources(root, "tests/by_hand")
+    siblings = {name.split(".")[-1] for name in modules}
+    for name, file in modules.items():
+        if file.name.startswith("test_"):
+            continue
+        for line, module, _ in imports(name, file):
+            inside = module.startswith("tests.by_hand") or module.split(".")[0] in {*siblings, "by_hand"}
+            if not inside and module.split(".")[0] not in ("numpy", "__future__", "math"):
+                yield f"{file.name}:{line}: imports {module}: formulas that judge the engine use NumPy alone"
+
+
+def all_lists_the_public_names(root: Path) -> Iterator[str]:
+    """Public is what a package defines or takes from its own modules, unless it starts with an underscore."""
+    for name, file in sources(root, *ROWS).items():
+        if file.name != "__init__.py":
+            continue
+        bound = {node.name for node in parse(file).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        bound |= {taken for _, module, taken in imports(name, file) if f"{module}.".startswith(f"{name}.")}
+        bound |= {ast.unparse(t) for node in parse(file).body if isinstance(node, ast.Assign) for t in node.targets}
+        public = {one for one in bound if not one.startswith("_")}
+        listed = set(exported(file) or [])
+        yield from (f"{name}.{one} is public but not in __all__: list it" for one in sorted(public - listed))
+        yield from (f"{name}.__all__ lists {one}, which is not there" for one in sorted(listed - bound))
+
+
+def pages_name_what_exists(root: Path) -> Iterator[str]:
+    """Paths in backticks and in links, and `make` targets."""
+    makefile = root / "Makefile"
+    targets = set(re.findall(r"^([a-z]+):", makefile.read_text(), re.M)) if makefile.exists() else set()
+    names = {path.name for path in root.rglob("*.*") if not {".venv", ".git"} & set(path.parts)}
+    for page in [*root.glob("README.md"), *root.glob("CONTRIBUTING.md"), *root.glob("docs/**/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"`make ([a-z]+)", text):
+            if target not in targets:
+                yield f"{page.name}: `make {target}` is no target of the Makefile"
+        for link in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", text):
+            if not (page.parent / link).exists():
+                yield f"{page.name}: the link {link} leads nowhere"
+        for path in re.findall(r"`([\w.-]+(?:/[\w.-]*)*)`", text):
+            top, slash, _ = path.partition("/")
+            ours = (root / top).is_dir() and top not in MADE if slash else path.endswith(SUFFIXES)
+            if ours and not (root / path).exists() and path not in names:
+                yield f"{page.name}: `{path}` does not exist"
+
+
+def files_are_short(root: Path) -> Iterator[str]:
+    for name, file in sources(root, *ROWS, "tests", "examples", "docs").items():
+        length = len(file.read_text(encoding="utf-8").splitlines())
+        if length > LINES:
+            yield f"{name} has {length} lines, over {LINES}: split it where a reader would turn the page"
+
+
+GATES = (
+    arrows_point_down,
+    no_cycles,
+    rules_know_numpy_only,
+    the_model_uses_public_names,
+    the_model_holds_no_derivative,
+    by_hand_imports_numpy_alone,
+    all_lists_the_public_names,
+    pages_name_what_exists,
+    files_are_short,
+)
+
+
+def draw_the_map() -> str:
+    return "\n".join("\n  ".join([package, *reversed(rows)]) for package, rows in ROWS.items())
+
+
+if __name__ == "__main__":
+    print(draw_the_map())
