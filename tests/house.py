@@ -17,9 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
     "tinygrad_edu": (
         "errors tree",
-        "primitive seals",
+        "operation seals",
+        "primitive",
         "rules",
         "graph",
+        "complaints anomalies",
         "record backward",
         "protocols",
         "methods",

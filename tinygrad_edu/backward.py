@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.anomalies import check_backward
 from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError
-from tinygrad_edu.graph import Node, Pick, node_location
+from tinygrad_edu.graph import STATE, Node, Pick, node_location
 from tinygrad_edu.seals import is_broken
 
 __all__ = ["reverse", "unbroadcast"]
@@ -60,6 +61,7 @@ def reverse(
     found: dict[Node, Any] = {}
     chosen: set[Node] = set()  # upstream of a where: zeros there mean "not selected"
     take = cotangents.pop
+    anomaly = STATE.get().anomaly
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while order:
             node = order.pop()
@@ -94,6 +96,8 @@ def reverse(
                     share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
                 if (target.shape or type(share) is not target.dtype.type) and not fits(share, target):
                     share = fitted(share, target, node, argument)
+                if anomaly:
+                    check_backward(node, argument, g, share)
                 held = cotangents.get(target)
                 if held is None:
                     cotangents[target] = share

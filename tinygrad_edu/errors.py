@@ -10,6 +10,7 @@
     ├── FreedGraphError        (RuntimeError)  a second backward over a graph that was let go
     ├── MutationError          (RuntimeError)  a saved array was changed between forward and backward
     ├── CotangentError         (ValueError)    a cotangent of the wrong shape or dtype, or none where one is needed
+    ├── NonFiniteError         (ArithmeticError)  under detect_anomaly(): the first NaN or inf
     └── RuleError              (RuntimeError)  a derivative rule broke its promise (shape, dtype, count)
 
 Each also is the built-in exception in brackets, so code that knows nothing of this package can catch it.
@@ -23,6 +24,7 @@ __all__ = [
     "ItemAssignmentError",
     "LostGradientError",
     "MutationError",
+    "NonFiniteError",
     "NotTrackedError",
     "RuleError",
     "ShapeError",
@@ -68,6 +70,10 @@ class MutationError(AutodiffError, RuntimeError):
 
 class CotangentError(AutodiffError, ValueError):
     """The upstream gradient is missing, or has the wrong shape or dtype."""
+
+
+class NonFiniteError(AutodiffError, ArithmeticError):
+    """Under detect_anomaly(): an operation or a rule made a NaN or inf from finite numbers."""
 
 
 class RuleError(AutodiffError, RuntimeError):

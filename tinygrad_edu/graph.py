@@ -20,23 +20,27 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.primitive import Plan, Primitive
+from tinygrad_edu.operation import Plan, Primitive
 from tinygrad_edu.seals import Escape, Seal
 
 __all__ = ["Fixed", "Node", "State", "is_recording", "no_grad", "node_location", "scope", "user_location"]
 
 
 class State:
-    """What holds for the running thread or task: is the graph recorded, and under which scope."""
+    """What holds for the running thread or task: is the graph recorded, under which scope, are NaNs looked for."""
 
-    __slots__ = ("recording", "scope")
+    __slots__ = ("anomaly", "recording", "scope")
 
-    def __init__(self, recording: bool, scope: str) -> None:
-        self.recording, self.scope = recording, scope
+    def __init__(self, recording: bool = True, scope: str = "", anomaly: bool = False) -> None:
+        self.recording, self.scope, self.anomaly = recording, scope, anomaly
+
+    def but(self, **changed: Any) -> State:
+        """This state, with some of it changed."""
+        return State(**{"recording": self.recording, "scope": self.scope, "anomaly": self.anomaly, **changed})
 
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.
-STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State(True, ""))  # noqa: B039, a State never changes
+STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039, a State never changes
 
 
 def is_recording() -> bool:
@@ -47,7 +51,7 @@ def is_recording() -> bool:
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Within it nothing is recorded: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
-    token = STATE.set(State(False, STATE.get().scope))
+    token = STATE.set(STATE.get().but(recording=False))
     try:
         yield
     finally:
@@ -58,7 +62,8 @@ def no_grad() -> Iterator[None]:
 def scope(name: str) -> Iterator[None]:
     """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
     state = STATE.get()
-    token = STATE.set(State(state.recording, f"{state.scope}.{name}" if state.scope else name))
+    path = f"{state.scope}.{name}" if state.scope else name
+    token = STATE.set(State(state.recording, path, state.anomaly))
     try:
         yield
     finally:
@@ -69,12 +74,15 @@ _next_number = itertools.count().__next__
 
 
 class Fixed:
-    """An input array without gradient, as a picture wants to know it: shape, dtype, name. Its data is not kept."""
+    """An input array without gradient, as a picture wants to know it: shape, dtype, name. Its data is not kept.
 
-    __slots__ = ("dtype", "name", "shape")
+    cut: where the gradient was cut off, if it was: "detach() at lesson.py:41".
+    """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, name: str | None) -> None:
-        self.shape, self.dtype, self.name = shape, dtype, name
+    __slots__ = ("cut", "dtype", "name", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, name: str | None, cut: str | None = None) -> None:
+        self.shape, self.dtype, self.name, self.cut = shape, dtype, name, cut
 
 
 class Node:

@@ -1,4 +1,4 @@
-"""An operation: a NumPy function, one derivative rule for each argument, and the facts about it.
+"""Declare an operation: a NumPy function, one derivative rule for each argument, and the facts about it.
 
 A rule is a plain NumPy function that knows nothing of tensors, graphs or tapes. It names what it needs:
 
@@ -20,6 +20,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_edu.errors import UnsupportedError
+from tinygrad_edu.operation import (
+    ABOVE_ONE,
+    NONZERO,
+    POSITIVE,
+    REAL,
+    UNIT,
+    Composite,
+    Constant,
+    Domain,
+    Operation,
+    Primitive,
+    Refusal,
+    Rule,
+    needs_of,
+    qualified_name,
+)
 
 __all__ = [
     "ABOVE_ONE",
@@ -42,189 +58,6 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Rule = Callable[..., Any]
-
-
-class Domain:
-    """Where an argument may lie for the operation to be differentiable: an open interval, maybe without zero."""
-
-    __slots__ = ("high", "low", "name", "without_zero")
-
-    def __init__(self, name: str, low: float = -np.inf, high: float = np.inf, without_zero: bool = False) -> None:
-        self.name, self.low, self.high, self.without_zero = name, low, high, without_zero
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def contains(self, x: Any) -> Any:
-        """Elementwise: is x inside?"""
-        x = np.asarray(x)
-        return (x > self.low) & (x < self.high) & ~(self.without_zero & (x == 0))
-
-
-REAL = Domain("x real")
-NONZERO = Domain("x ≠ 0", without_zero=True)
-POSITIVE = Domain("x > 0", low=0.0)
-UNIT = Domain("-1 < x < 1", low=-1.0, high=1.0)
-ABOVE_ONE = Domain("x > 1", low=1.0)
-
-
-class Operation:
-    """A function the engine knows. `kind` is "rule", "composite", "constant" or "refused"."""
-
-    __slots__ = ("function", "name")
-    kind = ""
-
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        self.function = function
-        self.name = name or qualified_name(function)
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.name}>"
-
-
-class Constant(Operation):
-    """A function whose result carries no derivative: a comparison, an index, a rounding, a shape."""
-
-    __slots__ = ("reason",)
-    kind = "constant"
-
-    def __init__(self, function: Callable[..., Any], reason: str) -> None:
-        super().__init__(function)
-        self.reason = reason
-
-
-class Refusal(Operation):
-    """A function that is left out, with the reason and what to use instead."""
-
-    __slots__ = ("reason",)
-    kind = "refused"
-
-    def __init__(self, function: Callable[..., Any], reason: str) -> None:
-        super().__init__(function)
-        self.reason = reason
-
-
-class Composite(Operation):
-    """A NumPy function re-written as forward code over differentiable ones: it needs no rule."""
-
-    __slots__ = ("definition",)
-    kind = "composite"
-
-    def __init__(self, function: Callable[..., Any], definition: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self.definition = definition
-
-
-# What a plan keeps of x, y and z, without a loop: for elementwise operations, which scalar graphs consist of.
-KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], tuple[Any, ...]]] = {
-    (): lambda x, y, z: (),
-    ("x",): lambda x, y, z: (x,),
-    ("y",): lambda x, y, z: (y,),
-    ("z",): lambda x, y, z: (z,),
-    ("x", "y"): lambda x, y, z: (x, y),
-    ("x", "z"): lambda x, y, z: (x, z),
-    ("y", "z"): lambda x, y, z: (y, z),
-    ("x", "y", "z"): lambda x, y, z: (x, y, z),
-}
-
-
-def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any, Any, Any], tuple[Any, ...]]:
-    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults."""
-
-    def keep(x: Any, y: Any, z: Any) -> tuple[Any, ...]:
-        known = {**defaults, "x": x, "y": y, "z": z, "x_shape": np.shape(x), "y_shape": np.shape(y)}
-        return tuple([known[name] for name in names])
-
-    return KEEP.get(names, keep)
-
-
-class Plan:
-    """For one operation and one set of tracked arguments: which rules run, and what they need kept.
-
-    `names` is what a node saves, in order; `keep` picks it from x, y, z; `pullbacks` holds (argument, rule, positions of the rule's needs in
-    `names`), one for each tracked argument.
-    """
-
-    __slots__ = ("keep", "names", "pullbacks", "selects", "sources")
-
-    def __init__(self, operation: Primitive, tracked: int) -> None:
-        needed = {name for k, rule in enumerate(operation.rules) if rule and tracked >> k & 1 for name in needs_of(rule)}
-        names = sorted(needed)
-        self.pullbacks: list[tuple[int, Rule, tuple[int, ...]]] = []
-        for argument, rule in enumerate(operation.rules):
-            if rule is None or not tracked >> argument & 1:
-                continue
-            needs = needs_of(rule)
-            self.pullbacks.append((argument, rule, tuple(names.index(name) for name in needs)))
-        self.names = tuple(names)
-        # Where a saved name comes from: an argument's position, or -1 for what is no argument (z, shapes, keywords).
-        arguments = operation.parameters[: len(operation.rules)]
-        self.selects = operation.selects
-        self.keep = keeper(self.names, operation.defaults)
-        self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
-
-
-class Primitive(Operation):
-    """An operation with derivative rules. Facts: `broadcasts`, `domain` (one each argument), `kinks` (a function of
-    the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
-
-    __slots__ = (
-        "broadcasts", "defaults", "domain", "elementwise", "fast", "kinks", "neutral", "parameters", "plans", "rules",
-        "selects", "sequence", "understood",
-    )  # fmt: skip
-    kind = "rule"
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        rules: tuple[Rule | None, ...],
-        *,
-        parameters: tuple[str, ...],
-        broadcasts: bool = False,
-        domain: tuple[Domain, ...] = (),
-        kinks: Callable[..., Any] | None = None,
-        neutral: tuple[str, ...] = (),
-        sequence: str | None = None,
-        fast: Callable[..., Any] | None = None,
-        selects: bool = False,
-        elementwise: bool | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(function, name)
-        self.rules, self.parameters, self.broadcasts, self.kinks = rules, parameters, broadcasts, kinks
-        self.domain = domain or (REAL,) * len(rules)
-        self.neutral, self.sequence = frozenset(neutral), sequence
-        # Python's own operator runs several times faster than the ufunc on scalars, and the same on arrays.
-        self.fast = fast or function
-        self.selects = selects
-        self.elementwise = broadcasts if elementwise is None else elementwise
-        self.defaults: dict[str, Any] = {}
-        for rule in rules:
-            if rule is not None:
-                self.defaults.update(defaults_of(rule))
-        self.plans = tuple(Plan(self, mask) for mask in range(1 << len(rules)))
-        named = {name for rule in rules if rule is not None for name in needs_of(rule)}
-        self.understood = self.neutral | named | frozenset(parameters[: len(rules)])
-
-
-def needs_of(rule: Rule) -> tuple[str, ...]:
-    """The names a rule asks for, after g."""
-    code = rule.__code__
-    return code.co_varnames[1 : code.co_argcount]
-
-
-def defaults_of(rule: Rule) -> dict[str, Any]:
-    names, values = needs_of(rule), rule.__defaults__ or ()
-    return dict(zip(names[len(names) - len(values) :], values, strict=True))
-
-
-def qualified_name(function: Callable[..., Any]) -> str:
-    """sum, linalg.inv: the name a NumPy user knows it by."""
-    module = getattr(function, "__module__", None) or "numpy"
-    prefix = "linalg." if module == "numpy.linalg" else ""
-    return prefix + str(getattr(function, "__name__", function))
-
 
 _registry: dict[Any, Operation] = {}
 _registry_view = MappingProxyType(_registry)

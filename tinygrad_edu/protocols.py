@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.complaints import advice_for
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.graph import user_location
-from tinygrad_edu.primitive import Composite, Constant, Primitive, Refusal, qualified_name, registry
-from tinygrad_edu.record import Variable, advice_for, apply, binary, make, strip, unary
+from tinygrad_edu.operation import Composite, Constant, Primitive, Refusal, qualified_name
+from tinygrad_edu.primitive import registry
+from tinygrad_edu.record import Variable, apply, binary, make, strip, unary
 from tinygrad_edu.rules import lookup
 
 __all__ = ["call", "call_ufunc"]

@@ -6,14 +6,15 @@ are its short-cuts for elementwise operations without keywords, which is what sc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
+from tinygrad_edu.anomalies import check_forward
+from tinygrad_edu.complaints import advice_for, complain, describe
+from tinygrad_edu.errors import DtypeError, UnsupportedError
 from tinygrad_edu.graph import STATE, Fixed, Node, Pick, user_location, user_origin
-from tinygrad_edu.primitive import Plan, Primitive, Rule, needs_of
+from tinygrad_edu.operation import Plan, Primitive, Rule, needs_of
 from tinygrad_edu.seals import Seal, fingerprint
 
 __all__ = ["Variable", "apply", "binary", "strip", "unary"]
@@ -25,8 +26,9 @@ new = object.__new__
 class Variable:
     """The bare tensor: a value and the node that made it. `Tensor` gives it its manners."""
 
-    __slots__ = ("__weakref__", "_name", "_node", "_owner", "_value")
+    __slots__ = ("__weakref__", "_cut", "_name", "_node", "_owner", "_value")
     _kind: ClassVar[Any]
+    _cut: str  # why it is untracked although it came from something tracked: "detach() at lesson.py:41"
     _value: Any
     _node: Node | None
     _owner: Node | None  # set when untracked yet a view of a tracked tensor's memory
@@ -46,11 +48,14 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     try:
         z = operation.fast(value)
     except Exception as error:
-        explain(operation, (value,), {}, error)
+        complain(operation, (value,), {}, error)
+    state = STATE.get()
+    if state.anomaly:
+        check_forward(operation, (value,), z)
     out = new(kind)
     out._value = z
     node = x._node
-    if node is None or not (state := STATE.get()).recording:
+    if node is None or not state.recording:
         out._node = None
         return out
     plan = operation.plans[1]
@@ -63,6 +68,7 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
 
 def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     """operation(x, y), for two elementwise arguments and no keywords; at least one is a Variable."""
+    left, right = x, y
     tracked = 0
     nx: Any = None
     ny: Any = None
@@ -83,16 +89,19 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     try:
         z = operation.fast(x, y)
     except Exception as error:
-        explain(operation, (x, y), {}, error)
+        complain(operation, (x, y), {}, error)
+    state = STATE.get()
+    if state.anomaly:
+        check_forward(operation, (x, y), z)
     out = new(kind)
     out._value = z
-    if not tracked or not (state := STATE.get()).recording:
+    if not tracked or not state.recording:
         out._node = None
         return out
     plan = operation.plans[tracked]
     saved = plan.keep(x, y, z)
     if tracked != 3:
-        nx, ny = (nx, fixed(y)) if tracked == 1 else (fixed(x), ny)
+        nx, ny = (nx, fixed(y, right)) if tracked == 1 else (fixed(x, left), ny)
     out._node = made = Node(operation, plan, (nx, ny), saved, z.shape, z.dtype, state.scope, user_origin())
     if (type(x) is np.ndarray or type(y) is np.ndarray) and saved:
         seal(made, plan)
@@ -115,9 +124,11 @@ def operand(value: Any) -> Any:
     return array
 
 
-def fixed(value: Any, name: str | None = None) -> Any:
-    """What a node remembers of an input without gradient: a scalar itself, of an array only its shape."""
-    return Fixed(value.shape, value.dtype, name) if isinstance(value, np.ndarray) else value
+def fixed(value: Any, source: Any) -> Any:
+    """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
+    if isinstance(value, np.ndarray) or isinstance(source, Variable):
+        return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
+    return value
 
 
 def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -140,8 +151,10 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     try:
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
-        explain(operation, raw, raw_kwargs, error)
+        complain(operation, raw, raw_kwargs, error)
     state = STATE.get()
+    if state.anomaly:
+        check_forward(operation, raw, value)
     tracked = 0
     for position, operand in enumerate(operands):
         if isinstance(operand, Variable) and operand._node is not None:
@@ -150,7 +163,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         return outputs(kind, value, None, operands)
     plan = plan_for(operation, tracked, len(operands), operands)
     inputs = tuple(
-        fixed(strip(operand), getattr(operand, "_name", None)) if getattr(operand, "_node", None) is None
+        fixed(strip(operand), operand) if getattr(operand, "_node", None) is None
         else operand._node
         for operand in operands
     )  # fmt: skip
@@ -304,7 +317,11 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[
                 made = Node(operation, None, (node,), (), part.shape, part.dtype, node.scope, node.origin)
             picked.append(make(kind, part, made))
         return type(value)(*picked) if hasattr(value, "_fields") else tuple(picked)
+    if type(value) is np.ndarray and not value.ndim:
+        value = value[()]
     out = make(kind, value, node)
+    if node is None and any(isinstance(operand, Variable) and operand._node is not None for operand in operands):
+        out._cut = f"no_grad() {user_location()}"
     if type(value) is np.ndarray and (value.base is not None or any(strip(operand) is value for operand in operands)):
         own_as_view(out, value, operands)
     return out
@@ -320,53 +337,3 @@ def own_as_view(out: Any, value: np.ndarray, operands: list[Any]) -> None:
                 out._node.owner = owner
             elif owner is not None:
                 out._owner = owner
-
-
-def explain(operation: Any, raw: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
-    """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
-    described = ", ".join(describe(value) for value in raw)
-    where = f"Called {user_location()}"
-    if isinstance(error, np.linalg.LinAlgError):
-        raise type(error)(f"{operation.name}({described}): {error}. {where}") from None
-    if isinstance(error, ValueError) and operation.name == "matmul" and all(np.ndim(v) for v in raw):
-        raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
-    kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
-        (np.exceptions.AxisError, ShapeError),
-        (IndexError, IndexError),
-        (ValueError, ShapeError),
-        (TypeError, DtypeError),
-    ]
-    for caught, raised in kinds:
-        if isinstance(error, caught):
-            raise raised(f"{operation.name}({described}): {error}. {where}") from None
-    raise error
-
-
-def describe(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype}{list(value.shape)}"
-    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
-        return f"[{', '.join(describe(v) for v in value)}]"
-    text = repr(value)
-    return text if len(text) < 40 else text[:37] + "..."
-
-
-def matmul_complaint(x: Any, y: Any) -> str:
-    x, y = np.asarray(x), np.asarray(y)
-    inner = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
-    if inner[0] == inner[1]:
-        return f"matmul: {x.shape} @ {y.shape}: the leading axes do not broadcast; make them equal or 1."
-    fits = [
-        (x.ndim > 1 and x.shape[-2] == inner[1], "x.mT"),
-        (y.ndim > 1 and y.shape[-1] == inner[0], "y.mT"),
-    ]
-    hint = "".join(f"; {what} would fit" for does, what in fits if does)
-    return f"matmul: {x.shape} @ {y.shape}: inner sizes {inner[0]} and {inner[1]} differ{hint}."
-
-
-def advice_for(keyword: str) -> str:
-    if keyword == "out":
-        return ": a Tensor has no buffer to write into; use the returned value"
-    if keyword == "where":
-        return ": select with np.where(mask, x, other) first"
-    return ""

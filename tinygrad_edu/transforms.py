@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError
-from tinygrad_edu.graph import STATE, State, user_location
+from tinygrad_edu.graph import STATE, user_location
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
 from tinygrad_edu.tree import flatten, map_tree
 
@@ -57,7 +57,7 @@ def gradients(
 
 def recording() -> Any:
     """Record, also inside no_grad: a transform asks for its gradient itself."""
-    return STATE.set(State(True, STATE.get().scope))
+    return STATE.set(STATE.get().but(recording=True))
 
 
 class Traced:

@@ -1,0 +1,63 @@
+"""NumPy's complaints, turned into ours: what, with which shapes, on which line of the user's, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_edu.errors import DtypeError, ShapeError
+from tinygrad_edu.graph import user_location
+
+__all__ = ["advice_for", "complain", "describe"]
+
+
+def complain(operation: Any, raw: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
+    """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
+    described = ", ".join(describe(value) for value in raw)
+    where = f"Called {user_location()}"
+    if isinstance(error, np.linalg.LinAlgError):
+        raise type(error)(f"{operation.name}({described}): {error}. {where}") from None
+    if isinstance(error, ValueError) and operation.name == "matmul" and all(np.ndim(v) for v in raw):
+        raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
+    kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
+        (np.exceptions.AxisError, ShapeError),
+        (IndexError, IndexError),
+        (ValueError, ShapeError),
+        (TypeError, DtypeError),
+    ]
+    for caught, raised in kinds:
+        if isinstance(error, caught):
+            raise raised(f"{operation.name}({described}): {error}. {where}") from None
+    raise error
+
+
+def describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
+        return f"[{', '.join(describe(v) for v in value)}]"
+    text = repr(value)
+    return text if len(text) < 40 else text[:37] + "..."
+
+
+def matmul_complaint(x: Any, y: Any) -> str:
+    x, y = np.asarray(x), np.asarray(y)
+    inner = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if inner[0] == inner[1]:
+        return f"matmul: {x.shape} @ {y.shape}: the leading axes do not broadcast; make them equal or 1."
+    fits = [
+        (x.ndim > 1 and x.shape[-2] == inner[1], "x.mT"),
+        (y.ndim > 1 and y.shape[-1] == inner[0], "y.mT"),
+    ]
+    hint = "".join(f"; {what} would fit" for does, what in fits if does)
+    return f"matmul: {x.shape} @ {y.shape}: inner sizes {inner[0]} and {inner[1]} differ{hint}."
+
+
+def advice_for(keyword: str) -> str:
+    if keyword == "out":
+        return ": a Tensor has no buffer to write into; use the returned value"
+    if keyword == "where":
+        return ": select with np.where(mask, x, other) first"
+    return ""
