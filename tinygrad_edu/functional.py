@@ -4,7 +4,6 @@ Each function takes Tensors or plain ndarrays and returns the same kind. What a 
 attention needs for its gradient, the engine derives from the few lines that say what it is.
 """
 # mypy: disable-error-code="no-any-return"
-# (NumPy's stubs say Any where a ufunc meets a Tensor; the signatures here say what comes out.)
 
 from __future__ import annotations
 
@@ -37,17 +36,20 @@ __all__ = [
 
 A = TypeVar("A", Tensor, NDArray[Any])
 
+# NumPy's stubs know of no Tensor: a ufunc on one is Any to them, and where() promises an ndarray.
+where: Any = np.where
+
 
 def relu(x: A) -> A:
     """max(x, 0), with relu'(0) = 0; NaN stays NaN."""
-    return np.where(x <= 0, 0.0, x)  # np.maximum would share the tie at 0 equally: 1/2
+    return where(x <= 0, 0.0, x)  # np.maximum would share the tie at 0 equally: 1/2
 
 
 def sigmoid(x: A) -> A:
     """1 / (1 + e⁻ˣ), with the exponential of −|x| only: it never overflows, and small values stay exact."""
     positive = x >= 0
-    e = np.exp(np.where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
-    return np.where(positive, 1.0, e) / (e + 1.0)
+    e = np.exp(where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
+    return where(positive, 1.0, e) / (e + 1.0)
 
 
 def silu(x: A) -> A:
@@ -80,7 +82,7 @@ def log_softmax(x: A, axis: int = -1) -> A:
 def logsumexp(x: A, axis: int = -1, keepdims: bool = False) -> A:
     """log Σ eˣ along `axis`; −inf for a row of nothing but −inf."""
     top = np.max(stop_gradient(x), axis=axis, keepdims=True)
-    result = np.log(total(np.exp(x - shift(x, axis)), axis)) + np.where(top == np.inf, 0.0, top)
+    result = np.log(total(np.exp(x - shift(x, axis)), axis)) + where(top == np.inf, 0.0, top)
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
@@ -90,13 +92,13 @@ def shift(x: A, axis: int) -> A:
     0 where it is infinite, for inf − inf is NaN.
     """
     top = np.max(stop_gradient(x), axis=axis, keepdims=True)
-    return np.where(np.abs(top) == np.inf, 0.0, top)
+    return where(np.abs(top) == np.inf, 0.0, top)
 
 
 def total(e: A, axis: int) -> A:
     """Σ e, or 1 where that is 0: every e is 0 then, and 0 / 1 and log 1 bring no NaN into the gradient."""
     sums = np.sum(e, axis=axis, keepdims=True)
-    return np.where(sums == 0, 1.0, sums)
+    return where(sums == 0, 1.0, sums)
 
 
 def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:
@@ -193,7 +195,7 @@ def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = Fals
     """
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
     if mask is not None:
-        scores = np.where(attention_mask(mask, scores.shape), scores, -np.inf)
+        scores = where(attention_mask(mask, scores.shape), scores, -np.inf)
     weights = softmax(scores)                                           # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
 

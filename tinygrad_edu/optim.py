@@ -54,8 +54,9 @@ def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Sch
     def rate(step: int) -> float:
         if step < warmup:
             return lr * (step + 1) / warmup
-        share = min(1.0, (step - warmup) / max(1, total - warmup))
-        return floor + (lr - floor) * (1 + math.cos(math.pi * share)) / 2
+        if step >= total:
+            return floor
+        return floor + (lr - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
     return rate
 
@@ -173,8 +174,6 @@ class Optimizer:
 
 class SGD(Optimizer):
     """v = μ v − lr g; w += v; with nesterov, w += μ v − lr g. weight_decay adds its share of w to g."""
-
-    memories = ("velocity",)
 
     def __init__(
         self, parameters: Parameters, lr: float | Schedule,

@@ -71,17 +71,17 @@ class Transformer(nn.Module):
             joint = past if joint is None else joint & past
         if mask is None:
             return joint
-        mask = np.asarray(mask)
-        if mask.dtype != bool:
-            raise DtypeError(f"mask: {mask.dtype} given; it must be boolean, True = may attend")
+        own: NDArray[Any] = np.asarray(mask)
+        if own.dtype != bool:
+            raise DtypeError(f"mask: {own.dtype} given; it must be boolean, True = may attend")
         full = (B, self.config.num_heads, T, T)
         try:
-            fits = np.broadcast_shapes(mask.shape, full) == full
+            fits = np.broadcast_shapes(own.shape, full) == full
         except ValueError:
             fits = False
         if not fits:
-            raise ShapeError(f"mask: {mask.shape} does not broadcast to (batch, heads, time, time) = {full}")
-        return mask if joint is None else joint & mask
+            raise ShapeError(f"mask: {own.shape} does not broadcast to (batch, heads, time, time) = {full}")
+        return own if joint is None else joint & own
 
     def checked(self, tokens: Any) -> NDArray[np.integer]:
         """Tokens as a (B, T) integer array; the embedding refuses unknown ids."""

@@ -29,8 +29,10 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:                     # (..., in)
         if x.shape[-1:] != self.weight.shape[:1]:
             raise ShapeError(f"Linear: the last axis of x {x.shape} must be {self.weight.shape[0]}")
-        y = x @ self.weight                                     # (..., out)
-        return y if self.bias is None else y + self.bias
+        y: Tensor = x @ self.weight                             # (..., out)
+        if self.bias is not None:
+            y = y + self.bias
+        return y
 
     def extra_repr(self) -> str:
         return ", ".join([*map(str, self.weight.shape), *(["bias=False"] if self.bias is None else [])])

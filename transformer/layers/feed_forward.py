@@ -21,5 +21,6 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(config.ffn_dim, config.embed_dim, rng=rng, dtype=config.dtype)
 
     def forward(self, x: Tensor) -> Tensor:                 # (B, T, D)
-        hidden = self.activation(self.up(x))                # (B, T, F)
-        return self.down(hidden)                            # (B, T, D)
+        x = self.activation(self.up(x))                     # (B, T, F)
+        x = self.down(x)                                    # (B, T, D)
+        return x

@@ -24,4 +24,5 @@ class Output(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:              # (..., D), (V, D)
         weight = embedding.T if self.weight is None else self.weight        # (D, V)
-        return x @ weight + self.bias                                       # (..., V)
+        logits: Tensor = x @ weight + self.bias                             # (..., V)
+        return logits

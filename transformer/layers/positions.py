@@ -26,7 +26,8 @@ class SinusoidalPositions(nn.Module):
         self.table = interleaved[:, : config.embed_dim].astype(config.dtype)
 
     def forward(self, x: Tensor) -> Tensor:             # (B, T, D)
-        return x + self.table[: x.shape[1]]
+        x = x + self.table[: x.shape[1]]
+        return x
 
 
 class LearnedPositions(nn.Module):
@@ -36,7 +37,8 @@ class LearnedPositions(nn.Module):
         self.weight = nn.Parameter(rng.normal(0.0, std, (config.max_seq_len, config.embed_dim)), config.dtype)
 
     def forward(self, x: Tensor) -> Tensor:             # (B, T, D)
-        return x + self.weight[: x.shape[1]]
+        x = x + self.weight[: x.shape[1]]
+        return x
 
 
 class Rotary(nn.Module):
@@ -50,7 +52,8 @@ class Rotary(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:             # (B, H, T, d)
         T = x.shape[-2]
-        return x * self.cos[:T] + (x @ self.quarter_turn) * self.sin[:T]
+        x = x * self.cos[:T] + (x @ self.quarter_turn) * self.sin[:T]
+        return x
 
 
 def make_positions(config: TransformerConfig, rng: np.random.Generator, std: float) -> nn.Module | None:
