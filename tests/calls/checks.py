@@ -1,0 +1,162 @@
+"""What must hold of any call: each function asserts one property, or returns whether a judge could judge.
+
+Cotangents and directions are drawn. A cotangent of ones is blind to every rule whose outputs sum to a constant.
+"""
+
+import numpy as np
+
+from tinygrad_edu import Tensor, gradients, jvp
+from tinygrad_edu.numerics import directional_derivative
+
+RELATIVE = 1e-8
+EPSILON = np.finfo(np.float64).eps
+
+
+def tracked(arrays):
+    return [Tensor(array, requires_grad=True) for array in arrays]
+
+
+def normal(rng, likes):
+    """Drawn weights, one array for each of `likes`, in its dtype."""
+    return [np.asarray(rng.standard_normal(like.shape), like.dtype) for like in likes]
+
+
+def inner(left, right):
+    return sum((np.sum(a * b) for a, b in zip(left, right, strict=True)), start=0.0)
+
+
+def absolute_inner(left, right):
+    """How big ⟨left, right⟩ could be: what its rounding is measured by."""
+    return sum(float(np.sum(np.abs(a * b))) for a, b in zip(left, right, strict=True))
+
+
+def gradient_of(call, arrays, cotangents):
+    """The gradients of ⟨cotangents, call(arrays)⟩, as arrays."""
+    xs = tracked(arrays)
+    return [g.numpy() for g in gradients(inner(call(*xs), cotangents), xs)]
+
+
+def plain_outputs(call, arrays):
+    """The outputs on plain arrays, laid out in memory as a Tensor lays its copy out."""
+    return [np.asarray(y) for y in call(*[np.array(a) for a in arrays])]
+
+
+# Values
+
+
+def assert_value_is_numpys(call, exact):
+    expected = plain_outputs(call, call.arrays)
+    outputs = call(*tracked(call.arrays))
+    assert len(outputs) == len(expected)
+    for y, plain in zip(outputs, expected, strict=True):
+        assert isinstance(y, Tensor), f"{type(y).__name__} is no Tensor"
+        assert (y.shape, y.dtype) == (plain.shape, plain.dtype), f"{y.dtype}{y.shape}; NumPy {plain.dtype}{plain.shape}"
+        if exact:
+            np.testing.assert_array_equal(y.numpy(), plain)
+        else:
+            size = np.max(np.abs(plain), initial=0.0, where=np.isfinite(plain))
+            np.testing.assert_allclose(y.numpy(), plain, rtol=1e-12, atol=1e-13 * size)
+
+
+# Derivatives
+
+
+def judged(estimate, value, scale):
+    """Assert that `value` is what was estimated; False where the estimate is too vague to say so."""
+    if not estimate.error <= 1e-6 * scale and scale:
+        return False
+    tolerance = 2 * estimate.error + RELATIVE * max(abs(estimate.value), abs(value)) + 64 * EPSILON * scale
+    assert abs(value - estimate.value) <= tolerance, (
+        f"derived {value!r}, estimated {estimate.value!r} ± {estimate.error:.1e}, tolerance {tolerance:.1e}"
+    )
+    return True
+
+
+def first_derivative_is_judged(call, rng):
+    arrays = call.arrays
+    cotangents = normal(rng, plain_outputs(call, arrays))
+    directions = normal(rng, arrays)
+    found = gradient_of(call, arrays, cotangents)
+    estimate = directional_derivative(call, arrays, directions, cotangents)
+    return judged(estimate, inner(found, directions), absolute_inner(found, directions))
+
+
+def second_derivative_is_judged(call, rng):
+    """Of ⟨gradient, drawn directions⟩, by the arguments and by the cotangent: the rules run on Tensors."""
+    arrays = call.arrays
+    cotangents = normal(rng, plain_outputs(call, arrays))
+    count = len(arrays)
+    weights = normal(rng, arrays)
+
+    def first(*values):
+        return gradient_of(call, values[:count], values[count:])
+
+    xs = tracked(arrays + cotangents)
+    total = inner(call(*xs[:count]), xs[count:])
+    once = inner(gradients(total, xs[:count], create_graph=True), weights)
+    found = gradients(once, xs, allow_unused=True)
+    found = [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(found, xs, strict=True)]
+    directions = normal(rng, arrays + cotangents)
+    estimate = directional_derivative(first, arrays + cotangents, directions, weights)
+    return judged(estimate, inner(found, directions), absolute_inner(found, directions))
+
+
+def assert_pushforward_is_the_adjoint(call, rng):
+    """⟨c, J v⟩ = ⟨Jᵀ c, v⟩."""
+    arrays = call.arrays
+    cotangents = normal(rng, plain_outputs(call, arrays))
+    directions = normal(rng, arrays)
+    _, pushed = jvp(lambda *xs: tuple(call(*xs)), arrays, directions)
+    pulled = gradient_of(call, arrays, cotangents)
+    scale = absolute_inner(pulled, directions) + absolute_inner(pushed, cotangents)
+    np.testing.assert_allclose(inner(pushed, cotangents), inner(pulled, directions), rtol=1e-10, atol=1e-12 * scale)
+
+
+# Manners
+
+
+def assert_dtype_is_kept(call, rng, dtype=np.float32):
+    """A float32 argument has a float32 gradient, and the output the dtype that NumPy gives it."""
+    arrays = [np.asarray(a, dtype) for a in call.arrays]
+    expected = plain_outputs(call, arrays)
+    xs = tracked(arrays)
+    ys = call(*xs)
+    assert [y.dtype for y in ys] == [plain.dtype for plain in expected]
+    cotangents = normal(rng, expected)
+    for create_graph in (False, True):
+        found = gradients(inner(ys, cotangents), xs, create_graph=create_graph)
+        assert [(g.shape, g.dtype) for g in found] == [(a.shape, a.dtype) for a in arrays]
+
+
+def assert_nothing_is_mutated_or_shared(call, rng):
+    """The arguments and cotangents keep their bits; each gradient has memory of its own."""
+    arrays = [np.array(a) for a in call.arrays]
+    xs = tracked(arrays)
+    ys = call(*xs)
+    cotangents = normal(rng, ys)
+    kept = [np.array(a) for a in arrays + cotangents + [y.numpy() for y in ys]]
+    for y, c in zip(ys, cotangents, strict=True):
+        y.backward(c, retain_graph=True)
+    for array, before in zip(arrays + cotangents + [y.numpy() for y in ys], kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+    for x, before in zip(xs, arrays, strict=True):
+        np.testing.assert_array_equal(x.numpy(), before)
+    memory = [x.grad.data for x in xs] + cotangents + [x.data for x in xs] + [y.data for y in ys if y.is_leaf]
+    for k in range(len(xs)):
+        for other in range(len(memory)):
+            assert k == other or not np.shares_memory(memory[k], memory[other]), f"gradient {k} shares memory"
+
+
+def assert_linear_in_the_cotangent(call, rng):
+    """Also: the same twice over, bit for bit, and zero for zero."""
+    arrays = call.arrays
+    outputs = plain_outputs(call, arrays)
+    c, e = normal(rng, outputs), normal(rng, outputs)
+    for_c, again, for_e = (gradient_of(call, arrays, w) for w in (c, c, e))
+    for_both = gradient_of(call, arrays, [2.0 * a - 3.0 * b for a, b in zip(c, e, strict=True)])
+    for_none = gradient_of(call, arrays, [np.zeros_like(a) for a in c])
+    for g, same, other, both, none in zip(for_c, again, for_e, for_both, for_none, strict=True):
+        np.testing.assert_array_equal(g, same)
+        np.testing.assert_array_equal(none, 0.0)
+        size = max(np.max(np.abs(a), initial=0.0) for a in (g, other))
+        np.testing.assert_allclose(both, 2.0 * g - 3.0 * other, rtol=1e-9, atol=1e-12 * size)

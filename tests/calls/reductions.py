@@ -1,0 +1,119 @@
+"""Reductions and scans: any set of axes, from either end, with and without keepdims, and their other keywords."""
+
+import numpy as np
+from calls.draw import Call
+
+from tinygrad_edu.primitive import POSITIVE
+
+
+def over(function, least=0, smallest=1, distinct=False, **choices):
+    """function(a, axis=, keepdims=), and now and then its other keywords."""
+
+    def write(d):
+        shape = d.shape(least, smallest=smallest)
+        a = d.apart(shape) if distinct else d.array(shape)
+        keywords = d.options(keepdims=[True, False], **choices)
+        axis = d.axes(len(shape))
+        if axis is not None or d.flag():
+            keywords["axis"] = axis
+        return Call(function, (a,), keywords)
+
+    return write
+
+
+def scan(function, **choices):
+    def write(d):
+        shape = d.shape(1)
+        keywords = d.options(axis=[None, *range(-len(shape), len(shape))], **choices)
+        return Call(function, (d.array(shape),), keywords)
+
+    return write
+
+
+def prod(d):
+    """With zeros in it, one or several: the derivative is then a product of the others."""
+    call = over(np.prod)(d)
+    a = call.args[0]
+    zeros = d.pick(0, 0, 1, 2)
+    if a.ndim:
+        a.flat[d.rng.permutation(a.size)[:zeros]] = 0.0
+    return call
+
+
+def average(d):
+    shape = d.shape(1)
+    kind = d.pick("plain", "full", "one axis")
+    keepdims = d.options(keepdims=[True])
+    if kind == "plain":
+        return Call(np.average, (d.array(shape),), {"axis": d.axes(len(shape)), **keepdims})
+    if kind == "full":
+        weights = d.array(shape, POSITIVE)
+        return Call(np.average, (d.array(shape),), {"axis": d.axes(len(shape)), "weights": weights, **keepdims})
+    axis = d.axis(len(shape))
+    weights = d.array((shape[axis],), POSITIVE)
+    return Call(np.average, (d.array(shape),), {"axis": axis, "weights": weights, **keepdims})
+
+
+def quantile(function, scale):
+    def write(d):
+        call = over(function, distinct=True)(d)
+        q = d.pick(0.0, 0.3, 0.5, 1.0, [0.1, 0.8], (0.25,), [[0.2], [0.9]])
+        q = (np.asarray(q) * scale).tolist()
+        return Call(function, (*call.args, q), call.kwargs)
+
+    return write
+
+
+def diff(d):
+    shape = d.shape(1, smallest=2)
+    keywords = d.options(n=[0, 1, 2], axis=list(range(-len(shape), len(shape))))
+    if d.pick(True, False, False):
+        axis = keywords.get("axis", -1)
+        ends = tuple(1 if k == axis % len(shape) else size for k, size in enumerate(shape))
+        keywords |= d.pick({"prepend": d.array(ends)}, {"append": d.array(ends)})
+    return Call(np.diff, (d.array(shape),), keywords)
+
+
+def trapezoid(d):
+    shape = d.shape(1, smallest=2)
+    axis = d.axis(len(shape))
+    kind = d.pick("dx", "line", "full", "nothing")
+    y = d.array(shape)
+    if kind == "nothing":
+        return Call(np.trapezoid, (y,))
+    if kind == "dx":
+        return Call(np.trapezoid, (y,), {"dx": 0.3, "axis": axis})
+    return Call(np.trapezoid, (y, d.array((shape[axis],) if kind == "line" else shape)), {"axis": axis})
+
+
+def with_nans(function):
+    def write(d):
+        call = over(function, smallest=2)(d)
+        a = call.args[0]
+        if a.size > 1 and d.flag() and call.kwargs.get("axis") is None:
+            a.flat[0] = np.nan
+        return call
+
+    return write
+
+
+CALLS = {
+    np.sum: over(np.sum),
+    np.mean: over(np.mean),
+    np.max: over(np.max, distinct=True),
+    np.min: over(np.min, distinct=True),
+    np.ptp: over(np.ptp, distinct=True, smallest=2),
+    np.prod: prod,
+    np.var: over(np.var, smallest=3, ddof=[0, 1, 0.5]),
+    np.std: over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]),
+    np.nansum: with_nans(np.nansum),
+    np.nanmean: with_nans(np.nanmean),
+    np.cumsum: scan(np.cumsum),
+    np.cumprod: scan(np.cumprod),
+    np.average: average,
+    np.median: over(np.median, distinct=True),
+    np.quantile: quantile(np.quantile, 1.0),
+    np.percentile: quantile(np.percentile, 100.0),
+    np.diff: diff,
+    np.trapezoid: trapezoid,
+}

@@ -1,0 +1,65 @@
+"""Every rule of the registry against NumPy and against finite differences, without anyone listing them."""
+
+import numpy as np
+import pytest
+from calls import OPERATIONS, calls, without_calls
+from calls import checks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def judge_most(operation, check, examples):
+    """Run a check on drawn calls; the few where the estimate is too vague to judge are counted, and limited."""
+    vague = []
+
+    @settings(max_examples=examples)
+    @given(call=calls(operation), seed=SEEDS)
+    def judge(call, seed):
+        if not check(call, np.random.default_rng(seed)):
+            vague.append(call)
+
+    judge()
+    assert len(vague) <= examples // 10, f"{len(vague)} of {examples} could not be judged, such as {vague[0]}"
+
+
+def test_every_operation_has_calls():
+    assert without_calls() == []
+
+
+@each_operation
+def test_value_is_numpys(operation):
+    @settings(max_examples=20)
+    @given(call=calls(operation))
+    def check(call):
+        checks.assert_value_is_numpys(call, exact=operation.kind == "rule")
+
+    check()
+
+
+@each_operation
+def test_first_derivative_is_what_finite_differences_say(operation):
+    judge_most(operation, checks.first_derivative_is_judged, 25)
+
+
+@each_operation
+def test_second_derivative_is_what_finite_differences_say(operation):
+    judge_most(operation, checks.second_derivative_is_judged, 12)
+
+
+@each_operation
+def test_gradients_have_manners(operation):
+    """Shape and dtype kept, nothing mutated, no memory shared, linear in the cotangent, the same every time."""
+
+    @settings(max_examples=8)
+    @given(call=calls(operation), seed=SEEDS)
+    def check(call, seed):
+        rng = np.random.default_rng(seed)
+        checks.assert_pushforward_is_the_adjoint(call, rng)
+        checks.assert_dtype_is_kept(call, rng)
+        checks.assert_nothing_is_mutated_or_shared(call, rng)
+        checks.assert_linear_in_the_cotangent(call, rng)
+
+    check()
