@@ -7,8 +7,9 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import house  # noqa: E402
 import operations_page  # noqa: E402
 
 project = "tinygrad_edu"
@@ -41,4 +42,5 @@ def setup(app):
     reference = HERE / "reference"
     reference.mkdir(exist_ok=True)
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
+    (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     app.connect("autodoc-process-docstring", as_written)
