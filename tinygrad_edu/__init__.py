@@ -9,15 +9,22 @@
 """
 
 from tinygrad_edu import errors, functional, nn, optim
+from tinygrad_edu.anomalies import detect_anomaly
+from tinygrad_edu.explain import explain
 from tinygrad_edu.graph import is_recording, no_grad, scope
+from tinygrad_edu.memory import memory_report
 from tinygrad_edu.primitive import derivative, primitive
+from tinygrad_edu.recompute import checkpoint
 from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
     "Tensor",
+    "checkpoint",
     "derivative",
+    "detect_anomaly",
     "errors",
+    "explain",
     "functional",
     "grad",
     "gradients",
@@ -26,6 +33,7 @@ __all__ = [
     "is_recording",
     "jacobian",
     "jvp",
+    "memory_report",
     "nn",
     "no_grad",
     "optim",

@@ -16,14 +16,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.operation import Plan, Primitive
+from tinygrad_edu.operation import Plan, Primitive, SequencePlan
 from tinygrad_edu.seals import Escape, Seal
 
-__all__ = ["Fixed", "Node", "State", "is_recording", "no_grad", "node_location", "scope", "user_location"]
+__all__ = [
+    "Cut",
+    "Fixed",
+    "Node",
+    "State",
+    "is_recording",
+    "next_number",
+    "no_grad",
+    "node_location",
+    "scope",
+    "user_location",
+    "user_origin",
+]
 
 
 class State:
@@ -70,18 +82,28 @@ def scope(name: str) -> Iterator[None]:
         STATE.reset(token)
 
 
-_next_number = itertools.count().__next__
+next_number = itertools.count().__next__
+
+
+class Cut(NamedTuple):
+    """Where a gradient was cut off: by what, and on which line."""
+
+    what: str
+    origin: tuple[CodeType, int] | None
+
+    def __str__(self) -> str:
+        return f"{self.what} at {location(self.origin)}"
 
 
 class Fixed:
     """An input array without gradient, as a picture wants to know it: shape, dtype, name. Its data is not kept.
 
-    cut: where the gradient was cut off, if it was: "detach() at lesson.py:41".
+    cut: where the gradient was cut off, if it was.
     """
 
     __slots__ = ("cut", "dtype", "name", "shape")
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, name: str | None, cut: str | None = None) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: Any, name: str | None, cut: Cut | None = None) -> None:
         self.shape, self.dtype, self.name, self.cut = shape, dtype, name, cut
 
 
@@ -107,7 +129,7 @@ class Node:
     def __init__(
         self,
         operation: Any,
-        plan: Plan | None,
+        plan: Plan | SequencePlan | None,
         inputs: tuple[Any, ...],
         saved: tuple[Any, ...] | None,
         shape: tuple[Any, ...],
@@ -115,7 +137,7 @@ class Node:
         scope: str,
         origin: tuple[CodeType, int] | None,
     ) -> None:
-        self.number = _next_number()
+        self.number = next_number()
         self.operation = operation
         self.plan = plan
         self.inputs = inputs
@@ -174,12 +196,12 @@ def is_inside(filename: str) -> bool:
     return known
 
 
-def user_origin() -> tuple[CodeType, int] | None:
+def user_origin(depth: int = 3) -> tuple[CodeType, int] | None:
     """The innermost frame outside the engine, as (code, instruction): cheap to take, decoded on demand.
 
-    The three innermost are this function, the one that records or raises, and the method that called it.
+    depth: how many frames are the engine's for sure: this one, the one that records or raises, the method before.
     """
-    frame = sys._getframe(3)
+    frame = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
         inside = _inside.get(code.co_filename)

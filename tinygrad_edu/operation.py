@@ -21,6 +21,7 @@ __all__ = [
     "Primitive",
     "Refusal",
     "Rule",
+    "SequencePlan",
     "needs_of",
     "qualified_name",
 ]
@@ -145,6 +146,35 @@ class Plan:
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
 
 
+class SequencePlan:
+    """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
+
+    __slots__ = ("names", "pullbacks", "selects", "sources")
+
+    def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
+        rule = next(rule for rule in operation.rules if rule is not None)
+        needs = needs_of(rule)
+        self.names = tuple(name for name in needs if name != "i")
+        everything = tuple(range(len(self.names)))
+        place = needs.index("i") if "i" in needs else None
+        self.pullbacks = [
+            (element, rule if place is None else told(rule, place, element), everything)
+            for element in range(count)
+            if tracked >> element & 1
+        ]
+        self.selects = operation.selects
+        self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
+
+
+def told(rule: Rule, place: int, element: int) -> Rule:
+    """The rule, with its parameter `i` filled in."""
+
+    def rule_for_one(g: Any, *needs: Any) -> Any:
+        return rule(g, *needs[:place], element, *needs[place:])
+
+    return rule_for_one
+
+
 class Primitive(Operation):
     """An operation with derivative rules. Facts: `broadcasts`, `domain` (one each argument), `kinks` (a function of
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
@@ -169,6 +199,7 @@ class Primitive(Operation):
         fast: Callable[..., Any] | None = None,
         selects: bool = False,
         elementwise: bool | None = None,
+        lazy: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(function, name)
@@ -183,7 +214,7 @@ class Primitive(Operation):
         for rule in rules:
             if rule is not None:
                 self.defaults.update(defaults_of(rule))
-        self.plans = tuple(Plan(self, mask) for mask in range(1 << len(rules)))
+        self.plans = () if lazy else tuple(Plan(self, mask) for mask in range(1 << len(rules)))
         named = {name for rule in rules if rule is not None for name in needs_of(rule)}
         self.understood = self.neutral | named | frozenset(parameters[: len(rules)])
 

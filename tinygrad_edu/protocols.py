@@ -10,10 +10,10 @@ import numpy as np
 
 from tinygrad_edu.complaints import advice_for
 from tinygrad_edu.errors import UnsupportedError
-from tinygrad_edu.graph import user_location
+from tinygrad_edu.graph import Cut, user_location, user_origin
 from tinygrad_edu.operation import Composite, Constant, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
-from tinygrad_edu.record import Variable, apply, binary, make, strip, unary
+from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, strip, unary
 from tinygrad_edu.rules import lookup
 
 __all__ = ["call", "call_ufunc"]
@@ -32,7 +32,10 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
         return operation.definition(*args, **{k: v for k, v in kwargs.items() if v is not np._NoValue})
     if isinstance(operation, Constant):
         value = function(*strip(args), **{name: strip(value) for name, value in kwargs.items()})
-        return untracked(kind, value)
+        out = untracked(kind, value)
+        if isinstance(out, Variable) and holds_gradient(args):
+            out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())
+        return out
     if isinstance(operation, Refusal):
         raise UnsupportedError(f"{operation.name} has no derivative here: {operation.reason}. Called {user_location()}")
     raise UnsupportedError(unknown(function))

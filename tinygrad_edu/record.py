@@ -13,8 +13,8 @@ import numpy as np
 from tinygrad_edu.anomalies import check_forward
 from tinygrad_edu.complaints import advice_for, complain, describe
 from tinygrad_edu.errors import DtypeError, UnsupportedError
-from tinygrad_edu.graph import STATE, Fixed, Node, Pick, user_location, user_origin
-from tinygrad_edu.operation import Plan, Primitive, Rule, needs_of
+from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
+from tinygrad_edu.operation import Plan, Primitive, SequencePlan
 from tinygrad_edu.seals import Seal, fingerprint
 
 __all__ = ["Variable", "apply", "binary", "strip", "unary"]
@@ -28,7 +28,7 @@ class Variable:
 
     __slots__ = ("__weakref__", "_cut", "_name", "_node", "_owner", "_value")
     _kind: ClassVar[Any]
-    _cut: str  # why it is untracked although it came from something tracked: "detach() at lesson.py:41"
+    _cut: Cut  # why it is untracked although it came from something tracked
     _value: Any
     _node: Node | None
     _owner: Node | None  # set when untracked yet a view of a tracked tensor's memory
@@ -57,6 +57,7 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     node = x._node
     if node is None or not state.recording:
         out._node = None
+        note_cut(out, x)
         return out
     plan = operation.plans[1]
     saved = plan.keep(value, None, z)
@@ -97,6 +98,7 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     out._value = z
     if not tracked or not state.recording:
         out._node = None
+        note_cut(out, left, right)
         return out
     plan = operation.plans[tracked]
     saved = plan.keep(x, y, z)
@@ -106,6 +108,16 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     if (type(x) is np.ndarray or type(y) is np.ndarray) and saved:
         seal(made, plan)
     return out
+
+
+def note_cut(out: Variable, *operands: Any) -> None:
+    """For explain(): an untracked result of something tracked, or of something already cut off, says so."""
+    for operand in operands:
+        if isinstance(operand, Variable):
+            if operand._node is not None:
+                out._cut = Cut("no_grad()", user_origin())
+            elif (cut := getattr(operand, "_cut", None)) is not None:
+                out._cut = cut
 
 
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
@@ -161,7 +173,9 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
             tracked |= 1 << position
     if not tracked or not state.recording:
         return outputs(kind, value, None, operands)
-    plan = plan_for(operation, tracked, len(operands), operands)
+    plan: Plan | SequencePlan = (
+        operation.plans[tracked] if operation.sequence is None else SequencePlan(operation, tracked, len(operands))
+    )
     inputs = tuple(
         fixed(strip(operand), operand) if getattr(operand, "_node", None) is None
         else operand._node
@@ -231,41 +245,6 @@ def strip(argument: Any) -> Any:
     return argument
 
 
-class SequencePlan:
-    """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
-
-    __slots__ = ("names", "pullbacks", "selects", "sources")
-
-    def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
-        rule = next(rule for rule in operation.rules if rule is not None)
-        needs = needs_of(rule)
-        self.names = tuple(name for name in needs if name != "i")
-        everything = tuple(range(len(self.names)))
-        place = needs.index("i") if "i" in needs else None
-        self.pullbacks = [
-            (element, rule if place is None else told(rule, place, element), everything)
-            for element in range(count)
-            if tracked >> element & 1
-        ]
-        self.selects = operation.selects
-        self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
-
-
-def told(rule: Rule, place: int, element: int) -> Rule:
-    """The rule, with its parameter `i` filled in."""
-
-    def rule_for_one(g: Any, *needs: Any) -> Any:
-        return rule(g, *needs[:place], element, *needs[place:])
-
-    return rule_for_one
-
-
-def plan_for(operation: Primitive, tracked: int, count: int, operands: list[Any]) -> Any:
-    if operation.sequence is not None:
-        return SequencePlan(operation, tracked, count)
-    return operation.plans[tracked]
-
-
 def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -> Any:
     """What a rule means by a name: the output, an argument, an argument's shape, a keyword or its default."""
     if name in bound and bound[name] is not np._NoValue:
@@ -320,8 +299,8 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[
     if type(value) is np.ndarray and not value.ndim:
         value = value[()]
     out = make(kind, value, node)
-    if node is None and any(isinstance(operand, Variable) and operand._node is not None for operand in operands):
-        out._cut = f"no_grad() {user_location()}"
+    if node is None:
+        note_cut(out, *operands)
     if type(value) is np.ndarray and (value.base is not None or any(strip(operand) is value for operand in operands)):
         own_as_view(out, value, operands)
     return out

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, LostGradientError, NotTrackedError
-from tinygrad_edu.graph import Node, is_recording, leaf, node_location, user_location
+from tinygrad_edu.graph import Cut, Node, is_recording, leaf, node_location, user_location, user_origin
 from tinygrad_edu.methods import ArrayMethods
 from tinygrad_edu.protocols import call, call_ufunc
 from tinygrad_edu.record import Variable, make, operand
@@ -117,6 +117,7 @@ class Tensor(ArrayMethods):
         owner = self._owning_node()
         if owner is not None:
             out._owner = owner
+            out._cut = Cut("detach()", user_origin(2))
         return out
 
     # Gradients

@@ -229,3 +229,4 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     value = f(*primals)
     _, pushed = jvp(lambda *x: grad(f, numbers)(*x), tuple(primals), tuple(tangents))
     return value, pushed
+

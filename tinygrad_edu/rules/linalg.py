@@ -184,15 +184,18 @@ FULL_RANK = Domain("matrix of full rank")
 derivative(np.linalg.inv, lambda g, z: -mT(z) @ g @ mT(z), domain=(SQUARE,))
 
 
+def solve_right(g: Any, a: Any, b_shape: Any) -> Any:
+    """a⁻ᵀ g. A vector b gave a stack of vectors where a is a stack: each is solved for as one column."""
+    return np.linalg.solve(mT(a), g[..., None])[..., 0] if len(b_shape) == 1 else np.linalg.solve(mT(a), g)
+
+
 def solve_matrix(g: Any, z: Any, a: Any, b_shape: Any) -> Any:
-    share = np.linalg.solve(mT(a), g)
+    share = solve_right(g, a, b_shape)
     return -share[..., :, None] * z[..., None, :] if len(b_shape) == 1 else -share @ mT(z)
 
 
 derivative(
-    np.linalg.solve,
-    solve_matrix,
-    lambda g, a: np.linalg.solve(mT(a), g),
+    np.linalg.solve, solve_matrix, solve_right,
     domain=(SQUARE, FULL_RANK), broadcasts=True, elementwise=False,
 )  # fmt: skip
 derivative(np.linalg.det, lambda g, z, a: (g * z)[..., None, None] * mT(np.linalg.inv(a)), domain=(SQUARE,))
@@ -231,7 +234,7 @@ def eigh_argument(g: Any, z: Any) -> Any:
 
 
 derivative(np.linalg.eigh, eigh_argument, domain=(SPD,), neutral="UPLO")
-composite(np.linalg.eigvalsh)(lambda a: np.linalg.eigh(a)[0])
+composite(np.linalg.eigvalsh)(lambda a, UPLO="L": np.linalg.eigh(a, UPLO)[0])
 
 
 def svd_argument(g: Any, z: Any, full_matrices: bool = True) -> Any:

@@ -130,7 +130,8 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
 
 
 def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
-    """Linear interpolation between the sorted values: position q·(n-1)."""
+    """Linear interpolation between the sorted values: position q·(n-1). As in NumPy, a plain number q keeps a's dtype."""
+    dtype = a.dtype if type(q) in (int, float) else np.result_type(a.dtype, np.asarray(q))
     q = np.asarray(q)
     if not ((q >= 0) & (q <= 1)).all():
         raise ValueError("quantiles lie in [0, 1], percentiles in [0, 100]")
@@ -141,7 +142,7 @@ def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
     position = q * (a.shape[-1] - 1)
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, a.shape[-1] - 1)
-    share = (position - low).astype(a.dtype)
+    share = (position - low).astype(dtype)
     out = a[..., low] * (1.0 - share) + a[..., high] * share
     out = np.moveaxis(out, tuple(range(-q.ndim, 0)), tuple(range(q.ndim))) if q.ndim else out
     return np.expand_dims(out, tuple(q.ndim + k for k in axes)) if keepdims else out
@@ -154,7 +155,7 @@ def quantile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @composite(np.percentile)
 def percentile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return quantiles(a, np.asarray(q) / 100.0, axis, keepdims)
+    return quantiles(a, q / 100.0 if type(q) in (int, float) else np.asarray(q) / 100.0, axis, keepdims)
 
 
 @composite(np.median)
@@ -163,7 +164,11 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @composite(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    joined = [x for x in (prepend, a, append) if x is not None]
+    if len(joined) > 1:
+        line = tuple(1 if k == axis % np.ndim(a) else size for k, size in enumerate(np.shape(a)))
+        a = np.concatenate([x if np.ndim(x) else np.broadcast_to(x, line) for x in joined], axis=axis)
     for _ in range(n):
         a = along(a, axis, slice(1, None)) - along(a, axis, slice(None, -1))
     return a
@@ -183,9 +188,8 @@ def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @composite(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is not None:
-        widths = np.diff(x)
         behind = np.ndim(y) - axis % np.ndim(y) - 1
-        dx = widths if np.ndim(x) == np.ndim(y) else np.reshape(widths, (-1,) + (1,) * behind)
+        dx = np.diff(x, axis=axis) if np.ndim(x) > 1 else np.reshape(np.diff(x), (-1,) + (1,) * behind)
     return np.sum((along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) * dx, axis=axis) * 0.5
 
 
