@@ -163,6 +163,14 @@ def test_rotary_scores_depend_on_distance_alone():
     np.testing.assert_allclose(turned_q[1, :2], [[math.cos(1), -math.sin(1)], [math.sin(1), math.cos(1)]] @ q[:2])
 
 
+def test_rotary_model_knows_distances_and_no_places():
+    """A first token that nobody may see moves all others by one, and changes nothing for them."""
+    model, tokens = small(positions="rotary", pooling=None), tokens_of(9)
+    moved = np.concatenate([np.ones((3, 1), int), tokens], axis=1)
+    mask = np.arange(7) > 0
+    np.testing.assert_allclose(model(moved, mask=mask).numpy()[:, 1:], model(tokens).numpy(), rtol=1e-10)
+
+
 # Masks
 
 
@@ -282,6 +290,14 @@ def test_dropout_acts_in_training_only_and_repeats_from_the_seed():
     assert not np.array_equal(first, one(tokens).numpy())
     one.eval()
     np.testing.assert_array_equal(one(tokens).numpy(), small().eval()(tokens).numpy())
+
+
+def test_dropout_acts_on_the_sum_of_embedding_and_positions_too():
+    model = small(dropout=0.5, norm="pre")
+    for block in model.blocks:  # silent sublayers: the embedding alone is left
+        block.attention.output.weight.data = np.zeros((8, 8))
+        block.feed_forward.down.weight.data = np.zeros((16, 8))
+    assert not np.array_equal(model(tokens_of(8)).numpy(), model(tokens_of(8)).numpy())
 
 
 # Training
