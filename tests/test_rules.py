@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, calls, without_calls
-from calls import checks
+from calls import OPERATIONS, calls, checks, without_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +59,7 @@ def test_gradients_have_manners(operation):
         checks.assert_pushforward_is_the_adjoint(call, rng)
         checks.assert_dtype_is_kept(call, rng)
         checks.assert_nothing_is_mutated_or_shared(call, rng)
+        checks.assert_alone_as_together(call, rng)
         checks.assert_linear_in_the_cotangent(call, rng)
 
     check()

@@ -30,6 +30,10 @@ def absolute_inner(left, right):
     return sum(float(np.sum(np.abs(a * b))) for a, b in zip(left, right, strict=True))
 
 
+def largest(arrays):
+    return max(np.max(np.abs(a), initial=0.0, where=np.isfinite(a)) for a in arrays)
+
+
 def gradient_of(call, arrays, cotangents):
     """The gradients of ⟨cotangents, call(arrays)⟩, as arrays."""
     xs = tracked(arrays)
@@ -54,8 +58,7 @@ def assert_value_is_numpys(call, exact):
         if exact:
             np.testing.assert_array_equal(y.numpy(), plain)
         else:
-            size = np.max(np.abs(plain), initial=0.0, where=np.isfinite(plain))
-            np.testing.assert_allclose(y.numpy(), plain, rtol=1e-12, atol=1e-13 * size)
+            np.testing.assert_allclose(y.numpy(), plain, rtol=1e-12, atol=1e-13 * largest([plain]))
 
 
 # Derivatives
@@ -147,6 +150,17 @@ def assert_nothing_is_mutated_or_shared(call, rng):
             assert k == other or not np.shares_memory(memory[k], memory[other]), f"gradient {k} shares memory"
 
 
+def assert_alone_as_together(call, rng):
+    """An argument that alone wants a gradient gets the same as among others: what it needs is saved for it too."""
+    arrays = call.arrays
+    cotangents = normal(rng, plain_outputs(call, arrays))
+    together = gradient_of(call, arrays, cotangents)
+    for k, expected in enumerate(together):
+        x = Tensor(arrays[k], requires_grad=True)
+        mixed = [x if k == other else np.array(a) for other, a in enumerate(arrays)]
+        np.testing.assert_array_equal(gradients(inner(call(*mixed), cotangents), x).numpy(), expected)
+
+
 def assert_linear_in_the_cotangent(call, rng):
     """Also: the same twice over, bit for bit, and zero for zero."""
     arrays = call.arrays
@@ -155,8 +169,8 @@ def assert_linear_in_the_cotangent(call, rng):
     for_c, again, for_e = (gradient_of(call, arrays, w) for w in (c, c, e))
     for_both = gradient_of(call, arrays, [2.0 * a - 3.0 * b for a, b in zip(c, e, strict=True)])
     for_none = gradient_of(call, arrays, [np.zeros_like(a) for a in c])
+    size = largest(arrays + for_c + for_e)
     for g, same, other, both, none in zip(for_c, again, for_e, for_both, for_none, strict=True):
         np.testing.assert_array_equal(g, same)
         np.testing.assert_array_equal(none, 0.0)
-        size = max(np.max(np.abs(a), initial=0.0) for a in (g, other))
         np.testing.assert_allclose(both, 2.0 * g - 3.0 * other, rtol=1e-9, atol=1e-12 * size)

@@ -111,6 +111,9 @@ class Draw:
             return x[::-1].copy()[::-1]
         return x
 
+    def order(self, ndim):
+        return self.draw(st.permutations(range(ndim)))
+
     def axis(self, ndim):
         return self.draw(st.integers(-ndim, ndim - 1))
 
@@ -123,7 +126,7 @@ class Draw:
             return None
         if kind == "one":
             return self.axis(ndim)
-        several = self.draw(st.permutations(range(ndim)))[: self.draw(st.integers(1, ndim))]
+        several = self.order(ndim)[: self.draw(st.integers(1, ndim))]
         return tuple(k - ndim if self.flag() else k for k in several)
 
     def places(self, size, *shape):

@@ -51,7 +51,8 @@ def nan_to_num(d):
     x = np.array(d.array(d.shape()))
     if x.size and d.flag():
         x.flat[0] = d.pick(np.nan, np.inf, -np.inf)
-    return Call(np.nan_to_num, (x,), d.options(nan=[1.5], posinf=[3.0], neginf=[-2.0]))
+    infinite = {"posinf": 3.0, "neginf": -2.0} if np.isinf(x).any() else {}  # else the largest float: it overflows
+    return Call(np.nan_to_num, (x,), infinite | d.options(nan=[1.5]))
 
 
 def unchanged(function):

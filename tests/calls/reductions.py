@@ -104,7 +104,7 @@ CALLS = {
     np.min: over(np.min, distinct=True),
     np.ptp: over(np.ptp, distinct=True, smallest=2),
     np.prod: prod,
-    np.var: over(np.var, smallest=3, ddof=[0, 1, 0.5]),
+    np.var: over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]),
     np.std: over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]),
     np.nansum: with_nans(np.nansum),
     np.nanmean: with_nans(np.nanmean),

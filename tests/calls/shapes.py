@@ -38,7 +38,7 @@ def ravel(d):
 
 def transpose(d):
     shape = d.shape()
-    order = d.draw(permutation(len(shape)))
+    order = d.order(len(shape))
     axes = [k - len(shape) if d.flag() else k for k in order]
     return d.pick(
         Call(np.transpose, (d.array(shape),)),
@@ -47,19 +47,13 @@ def transpose(d):
     )
 
 
-def permutation(n):
-    from hypothesis import strategies as st
-
-    return st.permutations(range(n))
-
-
 def moveaxis(d):
     shape = d.shape(1)
     if d.flag():
         return Call(np.moveaxis, (d.array(shape), d.axis(len(shape)), d.axis(len(shape))))
     count = d.pick(*range(1, len(shape) + 1))
     source, destination = (
-        tuple(k - len(shape) if d.flag() else k for k in d.draw(permutation(len(shape)))[:count]) for _ in range(2)
+        tuple(k - len(shape) if d.flag() else k for k in d.order(len(shape))[:count]) for _ in range(2)
     )
     return Call(np.moveaxis, (d.array(shape), source, destination))
 
@@ -73,12 +67,11 @@ def squeeze(d):
 
 def expand_dims(d):
     shape = d.shape(0, 2)
-    axis = d.pick(0, -1, len(shape), (0, 1), (0, -1), [-2])
-    return Call(np.expand_dims, (d.array(shape), tuple(axis) if isinstance(axis, list) else axis))
+    return Call(np.expand_dims, (d.array(shape), d.pick(0, -1, len(shape), (0, 1), (0, -1), (-2, -1))))
 
 
 def broadcast_to(d):
-    whole, part = d.shape(), ()
+    whole = d.shape()
     kept = whole[d.pick(*range(len(whole) + 1)) :]
     part = tuple(1 if d.flag() else size for size in kept)
     return Call(np.broadcast_to, (d.array(part), whole))
@@ -101,7 +94,7 @@ def roll(d):
     shape = d.shape(1)
     if d.flag():
         return Call(np.roll, (d.array(shape), d.pick(-2, 0, 1, 5)), d.options(axis=[None, d.axis(len(shape))]))
-    axes = d.draw(permutation(len(shape)))[: d.pick(*range(1, len(shape) + 1))]
+    axes = d.order(len(shape))[: d.pick(*range(1, len(shape) + 1))]
     shift = tuple(d.pick(-1, 1, 2) for _ in axes)
     return Call(np.roll, (d.array(shape), d.pick(shift, 1), tuple(axes)))
 
@@ -216,7 +209,7 @@ def pad(d):
 
 
 def rot90(d):
-    axes = d.draw(permutation(3))[:2]
+    axes = d.order(3)[:2]
     if d.flag():
         return Call(np.rot90, (d.array(d.shape(3, 3)),), {"k": d.pick(-1, 0, 1, 2, 3, 5), "axes": tuple(axes)})
     return Call(np.rot90, (d.array(d.shape(2)),), d.options(k=[0, 1, 2, 3]))

@@ -327,7 +327,8 @@ def vector_norm(x: Any, axis: Any, ord: Any, keepdims: bool) -> Any:
         return np.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         raise ValueError("norm: ord=0 counts elements and has no derivative")
-    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
+    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
+    return np.where(total == 0, 0.0, np.where(total == 0, 1.0, total) ** (1.0 / ord))
 
 
 def matrix_norm(x: Any, axes: tuple[int, ...], ord: Any, keepdims: bool) -> Any:

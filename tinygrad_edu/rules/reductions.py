@@ -166,7 +166,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @composite(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     joined = [x for x in (prepend, a, append) if x is not None]
-    if len(joined) > 1:
+    if n and len(joined) > 1:
         line = tuple(1 if k == axis % np.ndim(a) else size for k, size in enumerate(np.shape(a)))
         a = np.concatenate([x if np.ndim(x) else np.broadcast_to(x, line) for x in joined], axis=axis)
     for _ in range(n):
