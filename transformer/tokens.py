@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["EOS", "OPERATIONS", "PAD", "VOCABULARY", "InputError", "Question", "decode", "encode", "parse"]
+__all__ = ["EOS", "OPERATIONS", "PAD", "VOCABULARY", "InputError", "Question", "decode", "encode", "parse", "spell"]
 
 # Fixed: trained models know these by number. Further tokens come after.
 VOCABULARY = ("[PAD]", "[EOS]", *"0123456789", "First", "Second", "Last", "Max", "Min", "(", ")", ",")
@@ -64,8 +64,8 @@ class Reader:
         return InputError(problem, self.text, self.words[self.place][1], allowed)
 
     def unexpected(self, allowed: str) -> InputError:
-        position = self.words[self.place][1] + 1
-        return self.refuse(f"unexpected {self.word!r} at character {position}" if self.word else "it ends early", allowed)
+        found = f"unexpected {self.word!r} at character {self.words[self.place][1] + 1}"
+        return self.refuse(found if self.word else "it ends early", allowed)
 
     def take(self, choices: Sequence[str], reason: str = "") -> str:
         """The next word, if it is one of the choices."""
@@ -121,18 +121,17 @@ def parse(text: str, arguments: int | None = None, upper: int | None = None) -> 
 
 def encode(text: str, longest: int | None = None) -> list[int]:
     """The token ids of a question. Raises InputError if it cannot be read, or has more than `longest` tokens."""
-    pieces = PIECE.findall(str(parse(text)))
-    if longest is not None and len(pieces) > longest:
+    ids = spell(str(parse(text)))
+    if longest is not None and len(ids) > longest:
         found = list(PIECE.finditer(text))[longest]
-        raise InputError(
-            f"the question has {len(pieces)} tokens", text, found.start(), f"at most {longest} are allowed here"
-        )
-    return [IDS[piece] for piece in pieces]
+        problem = f"the question has {len(ids)} tokens"
+        raise InputError(problem, text, found.start(), f"at most {longest} are allowed here")
+    return ids
 
 
-def spell(number: str) -> list[int]:
-    """The token ids of an answer, digit by digit."""
-    return [IDS[digit] for digit in number]
+def spell(text: str) -> list[int]:
+    """The ids of the tokens in a text known to be well formed: an answer, or a question that a task wrote."""
+    return [IDS[piece] for piece in PIECE.findall(text)]
 
 
 def decode(ids: Iterable[Any]) -> str:
