@@ -21,7 +21,7 @@ ROWS = {
         "primitive",
         "rules",
         "graph",
-        "complaints anomalies",
+        "complaints anomalies limits",
         "record backward",
         "protocols",
         "methods",

@@ -45,7 +45,7 @@ def is_finite(value: Any) -> bool:
     """Numbers throughout? What is no float array (an index, a keyword, None) is."""
     if isinstance(value, list | tuple):
         return all(is_finite(part) for part in value)
-    value = getattr(value, "_value", value)
+    value = strip(value)
     if isinstance(value, float):
         return bool(np.isfinite(value))
     return getattr(value, "dtype", None) is None or value.dtype.kind != "f" or bool(np.isfinite(value).all())
@@ -61,9 +61,11 @@ def check_forward(operation: Any, inputs: tuple[Any, ...], output: Any) -> None:
     )
 
 
-def check_backward(node: Node, argument: int, g: Any, share: Any) -> None:
-    """Raise if a rule made a NaN or inf from a finite cotangent."""
+def check_backward(node: Node, argument: int, g: Any, share: Any, slope_may_be_infinite: bool = False) -> None:
+    """Raise if a rule made a NaN, or an inf unless that is allowed, from finite numbers."""
     if is_finite(share) or not is_finite(g):
+        return
+    if slope_may_be_infinite and not (np.isnan(np.asarray(strip(share))).any() and is_finite(node.saved)):
         return
     names = node.plan.names if node.plan is not None else ()
     parameters = node.operation.parameters
@@ -74,11 +76,15 @@ def check_backward(node: Node, argument: int, g: Any, share: Any) -> None:
     )
 
 
+def strip(value: Any) -> Any:
+    return getattr(value, "_value", value)
+
+
 def first_bad(value: Any) -> str:
     """`inf at [2, 0]`: the first element that is no number."""
     if isinstance(value, list | tuple):
         value = next(part for part in value if not is_finite(part))
-    array = np.asarray(getattr(value, "_value", value))
+    array = np.asarray(strip(value))
     place = np.argwhere(~np.isfinite(array))[0].tolist()
     return f"{array[tuple(place)]} at {place}" if place else str(array[()])
 
@@ -86,7 +92,7 @@ def first_bad(value: Any) -> str:
 def ranges(names: tuple[str, ...], values: tuple[Any, ...]) -> str:
     described = []
     for name, value in zip(names, values, strict=False):
-        array = np.asarray(getattr(value, "_value", value)) if not isinstance(value, list | tuple | str) else None
+        array = np.asarray(strip(value)) if not isinstance(value, list | tuple | str) else None
         if array is not None and array.dtype.kind == "f" and array.size:
             low, high = np.min(array), np.max(array)
             described.append(f"{name} = {low:.6g}" if low == high else f"{name} in [{low:.6g}, {high:.6g}]")

@@ -96,8 +96,8 @@ def reverse(
                     share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
                 if (target.shape or type(share) is not target.dtype.type) and not fits(share, target):
                     share = fitted(share, target, node, argument)
-                if anomaly:
-                    check_backward(node, argument, g, share)
+                if anomaly or plan.foreign:
+                    check_backward(node, argument, g, share, slope_may_be_infinite=not anomaly)
                 held = cotangents.get(target)
                 if held is None:
                     cotangents[target] = share
@@ -127,11 +127,16 @@ def fits(share: Any, target: Node) -> bool:
 def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
     """Give a rule's result its argument's shape and dtype: sum a broadcast back, or say that the rule is wrong."""
     if not hasattr(share, "shape"):
-        share = np.asarray(share)[()]
+        if not isinstance(share, int | float):
+            raise RuleError(
+                f"{node.label}: the rule for {name_of(node, argument)!r} returned {type(share).__name__}, "
+                f"not an array. Recorded {node_location(node)}"
+            )
+        share = np.float64(share)
     if share.shape != target.shape:
         if not node.operation.broadcasts:
             raise RuleError(
-                f"{node.label}: the rule for {node.operation.parameters[argument]!r} returned shape {share.shape}, its "
+                f"{node.label}: the rule for {name_of(node, argument)!r} returned shape {share.shape}, its "
                 f"argument has {target.shape}. Mend the rule, or declare broadcasts=True if the operation broadcasts. "
                 f"Recorded {node_location(node)}"
             )
@@ -139,11 +144,17 @@ def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
     if share.dtype != target.dtype:
         if share.dtype.kind != "f":
             raise RuleError(
-                f"{node.label}: the rule for {node.operation.parameters[argument]!r} returned dtype {share.dtype}, "
+                f"{node.label}: the rule for {name_of(node, argument)!r} returned dtype {share.dtype}, "
                 f"its argument has {target.dtype}. Recorded {node_location(node)}"
             )
         share = share.astype(target.dtype)
     return share
+
+
+def name_of(node: Node, argument: int) -> str:
+    """The name of an argument; an element of a sequence goes by the sequence's."""
+    parameters = node.operation.parameters
+    return str(parameters[min(argument, len(parameters) - 1)])
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

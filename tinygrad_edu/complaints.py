@@ -7,29 +7,34 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_edu.errors import DtypeError, ShapeError
+from tinygrad_edu.errors import AutodiffError, DtypeError, ShapeError, TooLargeError
 from tinygrad_edu.graph import user_location
 
 __all__ = ["advice_for", "complain", "describe"]
 
 
-def complain(operation: Any, raw: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
+def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
     """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
+    if isinstance(error, AutodiffError):
+        raise error
     described = ", ".join(describe(value) for value in raw)
     where = f"Called {user_location()}"
+    said = str(error).rstrip(". ")
     if isinstance(error, np.linalg.LinAlgError):
-        raise type(error)(f"{operation.name}({described}): {error}. {where}") from None
+        raise type(error)(f"{operation.name}({described}): {said}. {where}") from None
     if isinstance(error, ValueError) and operation.name == "matmul" and all(np.ndim(v) for v in raw):
         raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
+    if isinstance(error, MemoryError):
+        raise TooLargeError(f"{operation.name}({described}): {said}. {where}") from None
     kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
         (np.exceptions.AxisError, ShapeError),
         (IndexError, IndexError),
-        (ValueError, ShapeError),
+        (ValueError, ValueError if operation.kind == "composite" else ShapeError),
         (TypeError, DtypeError),
     ]
     for caught, raised in kinds:
         if isinstance(error, caught):
-            raise raised(f"{operation.name}({described}): {error}. {where}") from None
+            raise raised(f"{operation.name}({described}): {said}. {where}") from None
     raise error
 
 

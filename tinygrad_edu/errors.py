@@ -10,6 +10,7 @@
     ├── FreedGraphError        (RuntimeError)  a second backward over a graph that was let go
     ├── MutationError          (RuntimeError)  a saved array was changed between forward and backward
     ├── CotangentError         (ValueError)    a cotangent of the wrong shape or dtype, or none where one is needed
+    ├── TooLargeError          (MemoryError)   a result that would not fit in memory
     ├── NonFiniteError         (ArithmeticError)  under detect_anomaly(): the first NaN or inf
     └── RuleError              (RuntimeError)  a derivative rule broke its promise (shape, dtype, count)
 
@@ -28,6 +29,7 @@ __all__ = [
     "NotTrackedError",
     "RuleError",
     "ShapeError",
+    "TooLargeError",
     "UnsupportedError",
 ]
 
@@ -70,6 +72,10 @@ class MutationError(AutodiffError, RuntimeError):
 
 class CotangentError(AutodiffError, ValueError):
     """The upstream gradient is missing, or has the wrong shape or dtype."""
+
+
+class TooLargeError(AutodiffError, MemoryError):
+    """A result would not fit in memory; refused before the allocation."""
 
 
 class NonFiniteError(AutodiffError, ArithmeticError):

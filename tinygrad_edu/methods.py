@@ -151,7 +151,7 @@ class ArrayMethods(Variable):
         raise ItemAssignmentError(
             "a Tensor is a value and has no item assignment, because a recorded operation may need what stood there. "
             "Write np.where(mask, new, x), np.concatenate([...]), or build the ndarray first. "
-            f"{user_location()}"
+            f"Called {user_location()}"
         )
 
     # Methods

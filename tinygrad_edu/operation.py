@@ -130,7 +130,7 @@ class Plan:
     of the rule's needs in `names`), one for each tracked argument.
     """
 
-    __slots__ = ("keep", "names", "pullbacks", "selects", "sources")
+    __slots__ = ("foreign", "keep", "names", "pullbacks", "selects", "sources")
 
     def __init__(self, operation: Primitive, tracked: int) -> None:
         ruled = [(k, rule) for k, rule in enumerate(operation.rules) if rule is not None and tracked >> k & 1]
@@ -141,7 +141,7 @@ class Plan:
         self.names = tuple(names)
         # Where a saved name comes from: an argument's position, or -1 for what is no argument (z, shapes, keywords).
         arguments = operation.parameters[: len(operation.rules)]
-        self.selects = operation.selects
+        self.selects, self.foreign = operation.selects, operation.foreign
         self.keep = keeper(self.names, operation.defaults)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
 
@@ -149,7 +149,7 @@ class Plan:
 class SequencePlan:
     """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
 
-    __slots__ = ("names", "pullbacks", "selects", "sources")
+    __slots__ = ("foreign", "names", "pullbacks", "selects", "sources")
 
     def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
         rule = next(rule for rule in operation.rules if rule is not None)
@@ -162,7 +162,7 @@ class SequencePlan:
             for element in range(count)
             if tracked >> element & 1
         ]
-        self.selects = operation.selects
+        self.selects, self.foreign = operation.selects, operation.foreign
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
 
 
@@ -180,8 +180,8 @@ class Primitive(Operation):
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
 
     __slots__ = (
-        "broadcasts", "defaults", "domain", "elementwise", "fast", "kinks", "neutral", "parameters", "plans", "rules",
-        "selects", "sequence", "understood",
+        "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "kinks", "neutral", "parameters", "plans",
+        "rules", "selects", "sequence", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -209,6 +209,7 @@ class Primitive(Operation):
         # Python's own operator runs several times faster than the ufunc on scalars, and the same on arrays.
         self.fast = fast or function
         self.selects = selects
+        self.foreign = any(rule is not None and rule.__module__.partition(".")[0] != __package__ for rule in rules)
         self.elementwise = broadcasts if elementwise is None else elementwise
         self.defaults: dict[str, Any] = {}
         for rule in rules:

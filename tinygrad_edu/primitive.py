@@ -123,6 +123,11 @@ def enter(function: Callable[..., Any], operation: Operation) -> None:
 
 def check_rules(operation: Primitive) -> None:
     """A misspelt name in a rule is found when the rule is declared, not when it first runs."""
+    if len(operation.rules) > len(operation.parameters):
+        raise UnsupportedError(
+            f"{operation.name} has {len(operation.parameters)} arguments ({', '.join(operation.parameters)}), but "
+            f"{len(operation.rules)} rules were given: one for each argument, None where there is none"
+        )
     known = {"z", "i"} | {name + suffix for name in operation.parameters for suffix in ("", "_shape")}
     for rule in operation.rules:
         if rule is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.complaints import advice_for
+from tinygrad_edu.complaints import advice_for, complain
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.graph import Cut, user_location, user_origin
 from tinygrad_edu.operation import Composite, Constant, Primitive, Refusal, qualified_name
@@ -29,9 +29,17 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
         return apply(kind, operation, args, kwargs)
     if isinstance(operation, Composite):
         check_keywords(operation, kwargs)
-        return operation.definition(*args, **{k: v for k, v in kwargs.items() if v is not np._NoValue})
+        kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+        try:
+            return operation.definition(*args, **kwargs)
+        except Exception as error:
+            complain(operation, strip(args), error)
     if isinstance(operation, Constant):
-        value = function(*strip(args), **{name: strip(value) for name, value in kwargs.items()})
+        plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
+        try:
+            value = function(*plain[0], **plain[1])
+        except Exception as error:
+            complain(operation, plain[0], error)
         out = untracked(kind, value)
         if isinstance(out, Variable) and holds_gradient(args):
             out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())

@@ -12,8 +12,9 @@ import numpy as np
 
 from tinygrad_edu.anomalies import check_forward
 from tinygrad_edu.complaints import advice_for, complain, describe
-from tinygrad_edu.errors import DtypeError, UnsupportedError
+from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
+from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
 from tinygrad_edu.operation import Plan, Primitive, SequencePlan
 from tinygrad_edu.seals import Seal, fingerprint
 
@@ -48,7 +49,7 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     try:
         z = operation.fast(value)
     except Exception as error:
-        complain(operation, (value,), {}, error)
+        complain(operation, (value,), error)
     state = STATE.get()
     if state.anomaly:
         check_forward(operation, (value,), z)
@@ -87,10 +88,12 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
             tracked += 2
     elif type(y) not in SCALARS:
         y = operand(y)
+    if type(x) is np.ndarray and type(y) is np.ndarray and x.shape != y.shape and x.size * y.size > MANY:
+        refuse_large_pair(operation, x, y)
     try:
         z = operation.fast(x, y)
     except Exception as error:
-        complain(operation, (x, y), {}, error)
+        complain(operation, (x, y), error)
     state = STATE.get()
     if state.anomaly:
         check_forward(operation, (x, y), z)
@@ -120,6 +123,7 @@ def note_cut(out: Variable, *operands: Any) -> None:
                 out._cut = cut
 
 
+MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
 
 
@@ -127,7 +131,16 @@ def operand(value: Any) -> Any:
     """An operand that is neither a tensor nor a plain scalar, as a real ndarray or NumPy scalar."""
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(f"a masked array would lose its mask; fill it first (a.filled(0.0)). Called {user_location()}")
-    array = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value)
+    if isinstance(value, np.ndarray | np.generic):
+        array = value
+    else:
+        try:
+            array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
+        except ValueError as error:
+            raise ShapeError(
+                f"no array can be made of this {type(value).__name__}: {error} "
+                f"Called {user_location()}"
+            ) from None
     if array.dtype.kind not in "fiub":
         raise DtypeError(
             f"{describe(array)} has no gradient here: operands are real numbers (float, integer, boolean)"
@@ -159,11 +172,19 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
                 f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
                 f"Called {user_location()}"
             )
+        if holds_gradient(value):
+            raise UnsupportedError(
+                f"{operation.name}: the Tensor passed as {name}= wants a gradient, and there is no derivative rule for "
+                f"it; pass {name}={name}.detach() if none should flow. Called {user_location()}"
+            )
     raw_kwargs = {name: strip(value) for name, value in kwargs.items()} if kwargs else kwargs
+    if operation.sequence is not None:
+        total = sum(np.size(element) for element in operands)
+        refuse_if_too_large(operation, (total,), 8, f"{len(operands)} arrays")
     try:
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
-        complain(operation, raw, raw_kwargs, error)
+        complain(operation, raw, error)
     state = STATE.get()
     if state.anomaly:
         check_forward(operation, raw, value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from tinygrad_edu.record import Variable, make, operand
 from tinygrad_edu.seals import Escape, fingerprint, root_of
 
 __all__ = ["Tensor", "stop_gradient"]
+
+
+DEPOSIT = Lock()  # two threads may add to one leaf's gradient; neither share may get lost
 
 
 class Tensor(ArrayMethods):
@@ -64,7 +68,10 @@ class Tensor(ArrayMethods):
         if value is not self._value:
             value = np.array(operand(value), dtype=self.dtype)
         if value.shape != self.shape:
-            raise CotangentError(f"data of shape {value.shape} for a tensor of shape {self.shape}. {user_location()}")
+            raise CotangentError(
+                f"data of shape {value.shape} for a tensor of shape {self.shape}. "
+                f"Called {user_location()}"
+            )
         self._assign(value)
 
     def _assign(self, array: Any) -> None:
@@ -74,7 +81,7 @@ class Tensor(ArrayMethods):
             if node.operation is not None:
                 raise NotTrackedError(
                     f"this tensor was computed by {node.label} {node_location(node)}; only a leaf's data can be set. "
-                    f"Use x = x.detach() first. {user_location()}"
+                    f"Use x = x.detach() first. Called {user_location()}"
                 )
             node.version += 1
             if node.escape is not None:
@@ -101,7 +108,10 @@ class Tensor(ArrayMethods):
     def item(self) -> float:
         """The one element, as a Python number, off the graph."""
         if self.size != 1:
-            raise LostGradientError(f"item() wants one element, this tensor has shape {self.shape}. {user_location()}")
+            raise LostGradientError(
+                f"item() wants one element, this tensor has shape {self.shape}. "
+                f"Called {user_location()}"
+            )
         return self._value.item()  # type: ignore[no-any-return]
 
     def numpy(self) -> np.ndarray:
@@ -132,12 +142,15 @@ class Tensor(ArrayMethods):
             if self.dtype.kind != "f":
                 raise DtypeError(
                     f"{self.dtype} data cannot want a gradient: derivatives need real numbers. "
-                    f"Pass dtype=float, or write 2.0 instead of 2. {user_location()}"
+                    f"Pass dtype=float, or write 2.0 instead of 2. Called {user_location()}"
                 )
             self._node = leaf(self._value, getattr(self, "_name", None))
         elif not wanted and self._node is not None:
             if not self.is_leaf:
-                raise NotTrackedError(f"only a leaf can stop requiring a gradient; use detach(). {user_location()}")
+                raise NotTrackedError(
+                    f"only a leaf can stop requiring a gradient; use detach(). "
+                    f"Called {user_location()}"
+                )
             self._node = None
 
     @property
@@ -153,10 +166,13 @@ class Tensor(ArrayMethods):
         if value is not None:
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
             if value.shape != self.shape:
-                raise CotangentError(f"grad {value.shape} for a tensor {self.shape}: shapes differ. {user_location()}")
+                raise CotangentError(
+                    f"grad {value.shape} for a tensor {self.shape}: shapes differ. "
+                    f"Called {user_location()}"
+                )
         if self._node is None:
             if value is not None:
-                raise NotTrackedError(f"this tensor does not require a gradient. {user_location()}")
+                raise NotTrackedError(f"this tensor does not require a gradient. Called {user_location()}")
             return
         self._node.grad = value
 
@@ -167,7 +183,10 @@ class Tensor(ArrayMethods):
     def retain_grad(self) -> Tensor:
         """Keep this tensor's gradient in `.grad` too, though it is not a leaf. Returns the tensor."""
         if self._node is None:
-            raise NotTrackedError(f"retain_grad() on a tensor that does not require a gradient. {user_location()}")
+            raise NotTrackedError(
+                f"retain_grad() on a tensor that does not require a gradient. "
+                f"Called {user_location()}"
+            )
         self._node.retains_grad = True
         return self
 
@@ -182,19 +201,20 @@ class Tensor(ArrayMethods):
         if self._node is None:
             raise NotTrackedError(
                 "backward() on a tensor that depends on nothing with requires_grad=True (or was made under no_grad, "
-                f"or detached). {user_location()}"
+                f"or detached). Called {user_location()}"
             )
         found = reverse(
             {self._node: cotangent_of(self, gradient, create_graph)},
             lift=lift if create_graph else None,
             free=not (retain_graph or create_graph),
         )
-        for node, g in found.items():
-            held = getattr(node, "grad", None)
-            if held is None:
-                node.grad = as_gradient(g)
-            else:
-                node.grad = held + g if create_graph else make(Tensor, held._value + g, None)
+        with DEPOSIT:
+            for node, g in found.items():
+                held = getattr(node, "grad", None)
+                if held is None:
+                    node.grad = as_gradient(g)
+                else:
+                    node.grad = held + g if create_graph else make(Tensor, held._value + g, None)
 
     # NumPy's protocols
 
@@ -208,10 +228,18 @@ class Tensor(ArrayMethods):
         self._refuse_if_tracked("np.asarray()", "x.numpy() copies the values, np.stack([...]) joins tensors")
         return np.array(self._value, dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **keywords: Any) -> Any:
+        self._refuse_if_tracked("DLPack export", "x.detach() shares the values")
+        return self.data.__dlpack__(**keywords)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
     def _refuse_if_tracked(self, what: str, instead: str) -> None:
         if self._node is not None and is_recording():
             raise LostGradientError(
-                f"{what} on a tensor that requires a gradient would cut it off the graph; {instead}. {user_location()}"
+                f"{what} on a tensor that requires a gradient would cut it off the graph; {instead}. "
+                f"Called {user_location()}"
             )
 
     def __float__(self) -> float:
@@ -223,7 +251,9 @@ class Tensor(ArrayMethods):
         return int(self.item())
 
     def __index__(self) -> int:
-        return self._value.__index__()  # type: ignore[no-any-return]
+        if self.dtype.kind not in "iu" or self.ndim:
+            raise DtypeError(f"a tensor of {self.dtype}{list(self.shape)} is no index. Called {user_location()}")
+        return int(self._value)
 
     def __bool__(self) -> bool:
         self._refuse_if_tracked("bool()", "compare it, as in x > 0, or use x.item()")
@@ -289,7 +319,7 @@ def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
         if output.size != 1:
             raise CotangentError(
                 f"backward() from shape {output.shape} needs a cotangent of that shape; sum() or mean() it to a "
-                f"scalar, or pass gradient=. {user_location()}"
+                f"scalar, or pass gradient=. Called {user_location()}"
             )
         value = np.ones(output.shape, output.dtype)[()]
     else:
@@ -299,7 +329,7 @@ def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
         if value.shape != output.shape or value.dtype != output.dtype:
             raise CotangentError(
                 f"the cotangent is {value.dtype}{list(value.shape)}, the output it belongs to is "
-                f"{output.dtype}{list(output.shape)}; they must be the same. {user_location()}"
+                f"{output.dtype}{list(output.shape)}; they must be the same. Called {user_location()}"
             )
     if not as_tensor:
         return value

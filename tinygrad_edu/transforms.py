@@ -36,11 +36,14 @@ def gradients(
     wanted, rebuild = flatten(inputs)
     for number, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor) or tensor._node is None:
-            raise NotTrackedError(f"input {number} requires no gradient; set requires_grad=True. {user_location()}")
+            raise NotTrackedError(
+                f"input {number} requires no gradient; set requires_grad=True. "
+                f"Called {user_location()}"
+            )
     if output._node is None:
         if allow_unused:
             return rebuild([None] * len(wanted))
-        raise NotTrackedError(f"the output depends on nothing that requires a gradient. {user_location()}")
+        raise NotTrackedError(f"the output depends on nothing that requires a gradient. Called {user_location()}")
     seed = cotangent_of(output, cotangent, create_graph)
     found = reverse({output._node: seed}, {tensor._node for tensor in wanted}, lift if create_graph else None)
     results: list[Tensor | None] = []
@@ -49,7 +52,7 @@ def gradients(
         if g is None and not allow_unused:
             raise NotTrackedError(
                 f"the output does not depend on input {number} (shape {tensor.shape}); "
-                f"pass allow_unused=True to get None for it. {user_location()}"
+                f"pass allow_unused=True to get None for it. Called {user_location()}"
             )
         results.append(None if g is None else as_gradient(g))
     return rebuild(results)
@@ -100,7 +103,7 @@ def fresh(x: Any) -> Tensor:
         return copied
     out = x.detach() if isinstance(x, Tensor) else Tensor(x)
     if out.dtype.kind != "f":
-        raise DtypeError(f"an argument of dtype {out.dtype} has no derivative; pass floats. {user_location()}")
+        raise DtypeError(f"an argument of dtype {out.dtype} has no derivative; pass floats. Called {user_location()}")
     if isinstance(x, Tensor):
         out = Tensor(out)
     out.requires_grad = True
@@ -109,11 +112,11 @@ def fresh(x: Any) -> Tensor:
 
 def scalar(output: Any) -> Tensor:
     if not isinstance(output, Tensor):
-        raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. {user_location()}")
+        raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. Called {user_location()}")
     if output.size != 1:
         raise CotangentError(
             f"grad wants a scalar function; this one returned shape {output.shape}: sum() it, or use vjp or jacobian. "
-            f"{user_location()}"
+            f"Called {user_location()}"
         )
     return output
 
@@ -171,7 +174,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     if [np.shape(v) for v in directions] != [x.shape for x in traced.inputs]:
         raise CotangentError(
             f"tangents of shapes {[np.shape(v) for v in directions]} for primals of shapes "
-            f"{[x.shape for x in traced.inputs]}; they must be the same. {user_location()}"
+            f"{[x.shape for x in traced.inputs]}; they must be the same. Called {user_location()}"
         )
     pushed = []
     for output in outputs:
@@ -198,7 +201,10 @@ def jacobian(f: Function, argnums: int = 0) -> Function:
         traced = Traced(f, args, (argnums,), keywords)
         output = traced.output
         if not isinstance(output, Tensor):
-            raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. {user_location()}")
+            raise NotTrackedError(
+                f"the function returned {type(output).__name__}, not a Tensor. "
+                f"Called {user_location()}"
+            )
         rows = []
         for place in np.ndindex(output.shape):
             unit = np.zeros(output.shape, output.dtype)

@@ -1,0 +1,56 @@
+"""Results that would not fit in memory are refused before they are allocated: a broadcast by mistake is large."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.errors import TooLargeError
+from tinygrad_edu.graph import user_location
+
+__all__ = ["refuse_if_too_large", "refuse_large_pair"]
+
+WORTH_A_LOOK = 1 << 27  # bytes; smaller results are not worth asking the system about
+
+
+def available_bytes() -> int:
+    """Memory the system could still hand out; a petabyte where it does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 50
+
+
+def refuse_if_too_large(operation: Any, shape: tuple[int, ...], itemsize: int, operands: str) -> None:
+    """Raise TooLargeError if an array of this shape would not fit."""
+    size = math.prod(shape) * itemsize
+    if size < WORTH_A_LOOK:
+        return
+    free = available_bytes()
+    if size > free:
+        raise TooLargeError(
+            f"{operation.name}: {operands} gives shape {shape}, {size / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are "
+            f"free. If (n,) met (n, 1), give both the same shape. Called {user_location()}"
+        )
+
+
+def refuse_large_pair(operation: Any, x: np.ndarray, y: np.ndarray) -> None:
+    """The check for two arrays whose result may be larger than both: a broadcast, or a product of matrices."""
+    if operation.function is np.matmul:
+        if x.ndim < 2 or y.ndim < 2:
+            return
+        shape = (*x.shape[:-2], x.shape[-2], y.shape[-1])
+    else:
+        try:
+            shape = np.broadcast_shapes(x.shape, y.shape)
+        except ValueError:
+            return  # the operation itself will say so
+    refuse_if_too_large(operation, shape, max(x.itemsize, y.itemsize), f"{x.shape} with {y.shape}")
