@@ -21,7 +21,7 @@ train: $(VENV)/has-train  ## train the lessons' transformer; ARGS="--help" shows
 	$(BIN)/python -m transformer train $(ARGS)
 
 test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optimisers against PyTorch
 	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)

@@ -191,17 +191,19 @@ def by_hand_imports_numpy_alone(root: Path) -> Iterator[str]:
 
 
 def all_lists_the_public_names(root: Path) -> Iterator[str]:
-    """Public is what a package defines or takes from its own modules, unless it starts with an underscore."""
+    """Public is what a package defines, and what it takes from its own modules only to hand it on."""
     for name, file in sources(root, *ROWS).items():
         if file.name != "__init__.py":
             continue
-        bound = {node.name for node in parse(file).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        bound |= {taken for _, module, taken in imports(name, file) if f"{module}.".startswith(f"{name}.")}
-        bound |= {ast.unparse(t) for node in parse(file).body if isinstance(node, ast.Assign) for t in node.targets}
-        public = {one for one in bound if not one.startswith("_")}
+        tree = parse(file)
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        taken = {taken for _, module, taken in imports(name, file) if f"{module}.".startswith(f"{name}.")}
+        made = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        made |= {ast.unparse(t) for node in tree.body if isinstance(node, ast.Assign) for t in node.targets}
+        public = {one for one in made | (taken - used) if not one.startswith("_")}
         listed = set(exported(file) or [])
         yield from (f"{name}.{one} is public but not in __all__: list it" for one in sorted(public - listed))
-        yield from (f"{name}.__all__ lists {one}, which is not there" for one in sorted(listed - bound))
+        yield from (f"{name}.__all__ lists {one}, which is not there" for one in sorted(listed - made - taken))
 
 
 def pages_name_what_exists(root: Path) -> Iterator[str]:
