@@ -1,0 +1,231 @@
+"""Checkpoints: safetensors files that notice damage, and are either written whole or not at all.
+
+The format itself has no checksum: nearly every flipped bit loads silently as another number. So each tensor's SHA-256
+goes into the metadata, with one of the metadata itself. They find accidents, not forgery; nothing is ever unpickled,
+and lengths, offsets, shapes and names are checked before anything is allocated by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transformer.config import TransformerConfig
+from transformer.model import Transformer
+from transformer.tokens import VOCABULARY
+
+__all__ = [
+    "CheckpointError",
+    "load_model",
+    "load_tensors",
+    "remove_stale",
+    "save_model",
+    "save_tensors",
+    "write_atomically",
+]
+
+Array = NDArray[Any]
+
+VERSION = 1
+KEY = "tinygrad_edu"  # one key only: safetensors writes several in random order
+LONGEST_HEADER = 1 << 24  # bytes
+LONGEST_SEQUENCE = 1 << 20  # positions of a model; no tensor vouches for this number
+DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BOOL": "bool",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+}  # fmt: skip
+
+
+class CheckpointError(RuntimeError):
+    """A file that is no checkpoint, is damaged, or fits no model; the message names the file and the tensor."""
+
+
+# Models -------------------------------------------------------------------------------------------
+
+
+def save_model(path: Path, model: Transformer, **facts: Any) -> None:
+    """Write the parameters, the configuration, the vocabulary and `facts`, which JSON must be able to hold."""
+    about = {"config": model.config.to_dict(), "vocabulary": list(VOCABULARY), **facts}
+    save_tensors(path, model.state_dict(), about)
+
+
+def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
+    """The model, with bit for bit the parameters that were saved, and all that was written beside them."""
+    tensors, about = load_tensors(path)
+    try:
+        config = TransformerConfig.from_dict(about["config"])
+        written = tuple(about["vocabulary"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from None
+    if written != VOCABULARY[: len(written)]:
+        raise CheckpointError(f"{path}: it was written for another vocabulary, {' '.join(map(str, written))}")
+    check_sizes(path, config, tensors)
+    model = Transformer(config)
+    try:
+        model.load_state_dict(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return model, about
+
+
+def check_sizes(path: Path, config: TransformerConfig, tensors: Mapping[str, Array]) -> None:
+    """The tensors bear the configuration out, before a model of that size is built."""
+    last = config.num_layers - 1
+    wanted = {
+        "embedding.weight": (config.vocab_size, config.embed_dim),
+        f"blocks.{last}.feed_forward.up.weight": (config.embed_dim, config.ffn_dim),
+    }
+    for name, shape in wanted.items():
+        if name not in tensors or tensors[name].shape != shape:
+            found = f"has shape {tensors[name].shape}" if name in tensors else "is missing"
+            raise CheckpointError(f"{path}: tensor {name!r} {found}; the configuration wants {shape}")
+    if config.max_seq_len > LONGEST_SEQUENCE:
+        raise CheckpointError(f"{path}: max_seq_len = {config.max_seq_len} is over {LONGEST_SEQUENCE}")
+    for name, tensor in tensors.items():
+        if tensor.dtype != config.dtype:
+            raise CheckpointError(f"{path}: tensor {name!r} is {tensor.dtype}; the configuration says {config.dtype}")
+
+
+# Tensors ------------------------------------------------------------------------------------------
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+    """Write named arrays and what is known about them; the same input gives the same bytes."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    codes = {name: code for code, name in DTYPES.items()}
+    for name, array in arrays.items():
+        if array.dtype.name not in codes:
+            raise TypeError(f"tensor {name!r}: {array.dtype} cannot be saved, only {', '.join(codes)}")
+    checksums = {name: checksum(name, a.dtype.name, a.shape, a.tobytes()) for name, a in sorted(arrays.items())}
+    content = json.dumps({"version": VERSION, "checksums": checksums, **about}, ensure_ascii=True, allow_nan=False)
+    sealed = json.dumps({"checksum": hashlib.sha256(content.encode()).hexdigest(), "content": content})
+    write_atomically(path, save(arrays, metadata={KEY: sealed}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and what was written about them. Raises CheckpointError, FileNotFoundError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    with open(path, "rb") as file:
+        head, entries, about = read_header(path, file)
+        body = file.read()
+    for name, (code, shape, start, end) in entries.items():
+        if checksum(name, DTYPES[code], shape, body[start:end]) != about["checksums"][name]:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} is damaged: its checksum is not the one that was written; "
+                "take another checkpoint"
+            )
+    try:
+        return load(head + body), about
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+Entry = tuple[str, tuple[int, ...], int, int]  # dtype code, shape, begin, end
+
+
+def read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Entry], dict[str, Any]]:
+    """The raw header, where each tensor lies, and the metadata: all of it checked against the file's size."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
+        raise CheckpointError(
+            f"{path}: no checkpoint, or cut off: the file has {size} bytes, its header wants {length}"
+        )
+    text = file.read(length)
+    try:
+        header = json.loads(text.decode(), object_pairs_hook=without_duplicates)
+        sealed = json.loads(header.pop("__metadata__")[KEY])
+        seal, content = sealed["checksum"], sealed["content"]
+        whole = seal == hashlib.sha256(content.encode()).hexdigest()
+        about = json.loads(content)
+        version, checksums = about["version"], dict(about["checksums"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"{path}: no checkpoint of this program, or its header is damaged") from None
+    if not whole:
+        raise CheckpointError(f"{path}: its metadata is damaged: the checksum is not the one that was written")
+    if version != VERSION:
+        raise CheckpointError(f"{path}: written as version {version} of the format; this program reads {VERSION}")
+    entries: dict[str, Entry] = {}
+    for name, entry in header.items():
+        if name not in checksums:
+            raise CheckpointError(f"{path}: tensor {name!r} is unexpected: its name was not written so")
+        entries[name] = checked(path, name, entry, size - 8 - length)
+    for name in checksums:
+        if name not in entries:
+            raise CheckpointError(f"{path}: tensor {name!r} is missing")
+    place = 0
+    for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if begin != place:
+            raise CheckpointError(f"{path}: tensor {name!r} begins at byte {begin}, where {place} was due")
+        place = end
+    if place != size - 8 - length:
+        raise CheckpointError(f"{path}: cut off or too long: {size - 8 - length} bytes of tensors, {place} were due")
+    return start + text, entries, about
+
+
+def checked(path: Path, name: str, entry: Any, size: int) -> Entry:
+    """An entry of the header whose dtype, shape and offsets agree, and lie within `size` bytes."""
+    try:
+        code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
+        fits = end <= size and end - begin == math.prod(shape) * np.dtype(DTYPES[code]).itemsize
+        if whole and fits and len(entry) == 3:
+            return code, tuple(shape), begin, end
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise CheckpointError(f"{path}: tensor {name!r} is damaged: its dtype, shape and offsets do not agree")
+
+
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def checksum(name: str, dtype: str, shape: tuple[int, ...], data: bytes) -> str:
+    """Of the numbers, and of what says how to read them."""
+    return hashlib.sha256(f"{name}\0{dtype}\0{list(shape)}\0".encode() + data).hexdigest()
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Whoever reads `path`, at any moment and after any crash, finds the old content or the new, whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the folder's entry is data too; elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove what a crash left of unfinished writes."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
