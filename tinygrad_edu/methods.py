@@ -11,6 +11,7 @@ from tinygrad_edu.graph import user_location
 from tinygrad_edu.protocols import call
 from tinygrad_edu.record import Variable, apply, binary, unary
 from tinygrad_edu.rules import operation_of
+from tinygrad_edu.rules.fused import relu
 from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.rules.shapes import astype
 
@@ -18,11 +19,11 @@ __all__ = ["ArrayMethods"]
 
 Axis = int | tuple[int, ...] | None
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, NEGATIVE, ABSOLUTE, EXP, LOG, TANH, SQRT, GETITEM = (
+ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, NEGATIVE, ABSOLUTE, EXP, LOG, TANH, SQRT, GETITEM, RELU = (
     operation_of(function)
     for function in (
         np.add, np.subtract, np.multiply, np.divide, np.power, np.matmul, np.negative, np.absolute,
-        np.exp, np.log, np.tanh, np.sqrt, getitem,
+        np.exp, np.log, np.tanh, np.sqrt, getitem, relu,
     )
 )  # fmt: skip
 
@@ -186,7 +187,7 @@ class ArrayMethods(Variable):
         return self._call(np.cos)
 
     def relu(self) -> Any:
-        return call(self._kind, np.where, (self > 0, self, 0.0), {})
+        return unary(self._kind, RELU, self)
 
     def sum(self, axis: Axis = None, **keywords: Any) -> Any:
         return self._call(np.sum, axis=axis, **keywords)
