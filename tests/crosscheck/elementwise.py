@@ -5,6 +5,7 @@ import torch
 
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.rules.elementwise import erf, root_of_squares
+from tinygrad_edu.rules.fused import relu
 
 UNARY = {
     np.negative: torch.neg, np.positive: torch.clone, np.reciprocal: torch.reciprocal, np.square: torch.square,
@@ -14,7 +15,7 @@ UNARY = {
     np.arcsin: torch.asin, np.arccos: torch.acos, np.arctan: torch.atan, np.sinh: torch.sinh, np.cosh: torch.cosh,
     np.tanh: torch.tanh, np.arcsinh: torch.asinh, np.arccosh: torch.acosh, np.arctanh: torch.atanh,
     np.degrees: torch.rad2deg, np.rad2deg: torch.rad2deg, np.radians: torch.deg2rad, np.deg2rad: torch.deg2rad,
-    np.sinc: torch.sinc, erf: torch.erf, np.absolute: torch.abs, np.fabs: torch.abs,
+    np.sinc: torch.sinc, erf: torch.erf, relu: torch.relu, np.absolute: torch.abs, np.fabs: torch.abs,
     np.nan_to_num: torch.nan_to_num, np.conjugate: torch.clone, np.real: torch.clone, np.real_if_close: torch.clone,
 }  # fmt: skip
 BINARY = {
