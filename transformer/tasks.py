@@ -50,6 +50,9 @@ class Task(Protocol):
     def check(self, question: str) -> None:
         """Raises InputError for a question that does not belong to the task."""
 
+    def answer(self, question: str) -> str:
+        """The right answer. Raises InputError like check."""
+
 
 @dataclass(frozen=True)
 class DigitTask:
@@ -95,6 +98,10 @@ class DigitTask:
 
     def check(self, question: str) -> None:
         parse(question, self.arguments, self.upper)
+
+    def answer(self, question: str) -> str:
+        operation, numbers = parse(question, self.arguments, self.upper)
+        return str(ANSWERS[operation](np.array([numbers]))[0])
 
 
 class Batch(NamedTuple):

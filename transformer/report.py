@@ -1,0 +1,139 @@
+"""What a person sees: curves as SVG, attention as shades in the terminal, tables of answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from transformer.checkpoint import write_atomically
+from transformer.evaluate import Evaluation
+
+__all__ = ["confusion_table", "curves", "heatmaps", "percent", "read_metrics", "top"]
+
+SHADES = ((0.05, " ", " "), (0.2, "░", "."), (0.4, "▒", ":"), (0.7, "▓", "*"), (2.0, "█", "#"))  # below, block, ASCII
+GLYPHS = "".join(block for _, block, _ in SHADES)
+WIDEST_TABLE = 20  # different answers; beyond, only the mistakes are listed
+
+
+def percent(share: float) -> str:
+    """100.00 % only for all: 99.999 % is rounded down."""
+    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f} %"
+
+
+# Curves -------------------------------------------------------------------------------------------
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl. A last line that a crash cut off is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def curves(metrics: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy over the epochs as one SVG; the same numbers give the same bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    x = [line["epoch"] for line in metrics]
+    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_edu", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        FigureCanvasSVG(figure)
+        loss, accuracy = figure.subplots(1, 2)
+        loss.plot(x, [line["train_loss"] for line in metrics], marker="o", label="train")
+        loss.plot(x, [line["validation_loss"] for line in metrics], marker="o", label="validation")
+        loss.set(title="loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
+        for name in metrics[0]["operations"] if metrics else ():
+            shares = [100 * line["operations"][name] for line in metrics]
+            accuracy.plot(x, shares, linewidth=0.8, alpha=0.7, label=name)
+        for name, style in (("train", "--"), ("validation", "-")):
+            shares = [100 * line[f"{name}_accuracy"] for line in metrics]
+            accuracy.plot(x, shares, style, color="black", marker="o", markersize=3, label=name)
+        accuracy.set(title="accuracy", xlabel="epoch", ylabel="%")
+        for panel in (loss, accuracy):
+            panel.set_xticks(x[:: 1 + len(x) // 10])
+            panel.grid(alpha=0.3)
+            panel.legend(fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    write_atomically(path, buffer.getvalue())
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+def can_show(encoding: str | None) -> bool:
+    """Can a terminal of this encoding show the blocks?"""
+    try:
+        GLYPHS.encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def heatmaps(weights: NDArray[Any], labels: Sequence[str], width: int = 80, blocks: bool = True) -> str:
+    """Attention (H, T, T) as shaded squares, heads side by side: a row says where its token looks."""
+    heads, size = weights.shape[0], len(labels)
+    margin = max(map(len, labels)) + 1
+    beside = max(1, (width - margin) // (2 * size + 2))
+    lines = []
+    for first in range(0, heads, beside):
+        group = range(first, min(heads, first + beside))
+        lines.append(" " * margin + "  ".join(f"head {head + 1}".ljust(2 * size)[: 2 * size] for head in group))
+        lines.append(" " * margin + "  ".join("".join(label[:2].ljust(2) for label in labels) for _ in group))
+        for row, label in enumerate(labels):
+            cells = ("".join(shade(float(w), blocks) * 2 for w in weights[head, row]) for head in group)
+            lines.append(label.ljust(margin) + "  ".join(cells))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def shade(weight: float, blocks: bool) -> str:
+    return next(block if blocks else letter for limit, block, letter in SHADES if weight < limit)
+
+
+def legend(blocks: bool) -> str:
+    """What the shades mean."""
+    lower = (0.0, *(limit for limit, _, _ in SHADES))
+    signs = [block if blocks else letter for _, block, letter in SHADES]
+    return "  ".join(f"{sign * 2} from {least:g}" for sign, least in zip(signs[1:], lower[1:], strict=False))
+
+
+def top(probabilities: NDArray[Any], names: Sequence[str], count: int = 5, blocks: bool = True) -> str:
+    """The most likely tokens with a bar for each."""
+    best = probabilities.argsort(kind="stable")[::-1][:count]
+    width = max(len(names[k]) for k in best)
+    lines = (
+        f"{names[k]:>{width}}  {100 * probabilities[k]:6.2f} %  {('█' if blocks else '#') * round(30 * float(p))}"
+        for k, p in zip(best, probabilities[best], strict=True)
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def confusion_table(found: Evaluation) -> str:
+    """Rows: the right answer, columns: the given one. With many answers, only what was confused, most often first."""
+    answers = sorted({word for pair in found.confusion for word in pair}, key=lambda word: (len(word), word))
+    if len(answers) <= WIDEST_TABLE:
+        width = 1 + max(*(len(str(count)) for count in found.confusion.values()), *map(len, answers), 1)
+        head = " " * width + "".join(f"{answer or '-':>{width}}" for answer in answers)
+        lines = [head]
+        for right in sorted({right for right, _ in found.confusion}, key=answers.index):
+            counts = (found.confusion.get((right, given), 0) for given in answers)
+            lines.append(f"{right:>{width}}" + "".join(f"{count or '.':>{width}}" for count in counts))
+        return "\n".join(lines)
+    wrong = [(count, right, given) for (right, given), count in found.confusion.items() if right != given]
+    lines = [
+        f"{right} taken for {given or 'nothing'}: {count}"
+        for count, right, given in sorted(wrong, key=lambda row: (-row[0], row[1], row[2]))[:WIDEST_TABLE]
+    ]
+    return "\n".join(lines) or f"none of {len(answers)} answers was taken for another"
