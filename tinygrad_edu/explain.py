@@ -17,9 +17,9 @@ from tinygrad_edu.tensor import Tensor
 __all__ = ["explain"]
 
 REASONS = {
-    "where": "the other branch was selected at every element (a mask, or ReLU units that are all dead: their "
-    "pre-activations are negative, so lower the learning rate or the bias)",
-    "maximum": "the other argument was larger everywhere (a dead ReLU?)",
+    "relu": "its argument is negative at every element: the units are dead; lower the learning rate, or raise the bias",
+    "where": "the other branch was selected at every element, by a mask or a condition",
+    "maximum": "the other argument was larger everywhere (dead units?)",
     "minimum": "the other argument was smaller everywhere",
     "max": "another element attained the maximum",
     "min": "another element attained the minimum",
@@ -111,13 +111,21 @@ def follow(node: Node, output: Tensor, nodes: list[Node], what: str) -> str:
     ends = []
     for n in nodes:
         if n in found and n in towards and n is not node and not is_zero(found[n]):
-            losing = [s for s in n.inputs if s in towards and (s not in found or is_zero(found[s]))]
-            if losing:
+            if any(n.inputs[k] in towards and is_zero(share) for k, share in shares(n, found[n])):
                 reason = REASONS.get(n.label, "its rule gave 0 for this argument")
                 ends.append(f"{n.label} {node_location(n)}: {reason}")
     if not ends:
         return f"The gradient of {what} is zero because the shares of its consumers cancel exactly."
     return f"The gradient of {what} is 0 because it ended at {'; and at '.join(dict.fromkeys(ends))}."
+
+
+def shares(node: Node, g: Any) -> list[tuple[int, Any]]:
+    """What the rules of one node pass on: (argument, share) for each tracked argument."""
+    if node.plan is None:
+        return [] if node.operation is None else [(0, g)]
+    saved = node.saved or ()
+    with np.errstate(all="ignore"):
+        return [(argument, rule(g, *[saved[k] for k in needs])) for argument, rule, needs in node.plan.pullbacks]
 
 
 def node_size(node: Node) -> int:
