@@ -5,6 +5,7 @@ A gate reads the sources under a root folder with `ast` and yields complaints, e
 """
 
 import ast
+import configparser
 import graphlib
 import re
 import sys
@@ -226,6 +227,19 @@ def pages_name_what_exists(root: Path) -> Iterator[str]:
                 yield f"{page.name}: `{path}` does not exist"
 
 
+def dependencies_earn_their_place(root: Path) -> Iterator[str]:
+    """Whatever setup.cfg asks for has a sentence in docs/dependencies.md."""
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(root / "setup.cfg", encoding="utf-8")
+    page = root / "docs/dependencies.md"
+    told = page.read_text(encoding="utf-8") if page.exists() else ""
+    extras = dict(setup["options.extras_require"]) if setup.has_section("options.extras_require") else {}
+    for asked in [setup.get("options", "install_requires", fallback=""), *extras.values()]:
+        for name in re.findall(r"^[\w-]+", asked, re.M):
+            if name != setup.get("metadata", "name", fallback="") and not re.search(rf"\b{name}\b", told):
+                yield f"setup.cfg asks for {name}: say in docs/dependencies.md, in one sentence, what for"
+
+
 def files_are_short(root: Path) -> Iterator[str]:
     for name, file in sources(root, *ROWS, "tests", "examples", "docs").items():
         length = len(file.read_text(encoding="utf-8").splitlines())
@@ -242,6 +256,7 @@ GATES = (
     by_hand_imports_numpy_alone,
     all_lists_the_public_names,
     pages_name_what_exists,
+    dependencies_earn_their_place,
     files_are_short,
 )
 

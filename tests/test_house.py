@@ -11,6 +11,7 @@ from house import (
     all_lists_the_public_names,
     arrows_point_down,
     by_hand_imports_numpy_alone,
+    dependencies_earn_their_place,
     files_are_short,
     no_cycles,
     pages_name_what_exists,
@@ -92,6 +93,9 @@ PLANTED = {
         ("leads nowhere", "docs/index.md: [here](gone.md)"),
         ("does not exist", "README.md: see `docs/gone.md`", "docs/here.md: "),
         ("does not exist", "README.md: see `gone.py`"),
+    ],
+    dependencies_earn_their_place: [
+        ("asks for scipy", "setup.cfg: [options]\ninstall_requires = scipy>=1.0", "docs/dependencies.md: numpy"),
     ],
     files_are_short: [("over 350", "tests/test_long.py: " + "pass\n" * 351)],
 }
