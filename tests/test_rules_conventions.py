@@ -11,7 +11,7 @@ from calls import OPERATIONS, Call, checks, key_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, gradients
+from tinygrad_edu import Tensor, functional, gradients
 from tinygrad_edu.primitive import Primitive
 from tinygrad_edu.rules.elementwise import erf, root_of_squares
 
@@ -26,6 +26,10 @@ def slope(f, *xs, cotangent=None):
 
 
 # Kinks
+
+
+def test_slope_of_relu_is_zero_at_zero():
+    assert slope(functional.relu, [-2.0, 0.0, 3.0]) == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("f", [np.absolute, np.fabs, abs])
@@ -51,9 +55,8 @@ def test_equal_elements_share_what_sorting_gives_them():
     assert slope(np.sort, [3.0, 1.0, 3.0], cotangent=np.array([1.0, 2.0, 6.0])) == [4.0, 1.0, 4.0]
     tied = np.array([[1.0, 1.0], [2.0, 0.0]])
     assert slope(lambda x: np.sort(x, axis=1), tied, cotangent=np.array([[1.0, 3.0], [5.0, 7.0]])) == [[2, 2], [7, 5]]
-    assert slope(lambda x: np.sort(x, axis=None), [[1.0, 0.0], [0.0, 0.0]], cotangent=np.array([1.0, 2.0, 6.0, 9.0])) == [
-        [9.0, 3.0], [3.0, 3.0]
-    ]  # fmt: skip
+    flat = slope(lambda x: np.sort(x, axis=None), [[1.0, 0.0], [0.0, 0.0]], cotangent=np.array([1.0, 2.0, 6.0, 9.0]))
+    assert flat == [[9.0, 3.0], [3.0, 3.0]]
     assert slope(np.median, [1.0, 1.0, 1.0]) == pytest.approx([1 / 3] * 3)
 
 
@@ -117,7 +120,9 @@ def test_slope_of_a_power_by_its_exponent_is_zero_at_base_zero_and_undefined_bel
 # Exactness
 
 
-@pytest.mark.parametrize(("xs", "expected"), [([0.0, 3.0, 5.0], [15, 0, 0]), ([0.0, 0.0, 5.0], [0, 0, 0]), ([0.0], [1])])
+@pytest.mark.parametrize(
+    ("xs", "expected"), [([0.0, 3.0, 5.0], [15, 0, 0]), ([0.0, 0.0, 5.0], [0, 0, 0]), ([0.0], [1])]
+)
 def test_products_are_exact_where_factors_are_zero(xs, expected):
     assert slope(np.prod, xs) == expected
     assert slope(lambda x: np.cumprod(x)[-1], xs) == expected
@@ -178,8 +183,8 @@ def test_slope_of_sinc_has_all_its_digits_near_zero(x):
 
 @pytest.mark.parametrize(
     ("x", "value"),
-    [(0.0, 0.0), (0.5, 0.5204998778130465), (1.0, 0.8427007929497149), (2.0, 0.9953222650189527), (-3.0, -0.9999779095030014),
-     (1e-300, 1.1283791670955126e-300), (np.inf, 1.0), (-np.inf, -1.0), (30.0, 1.0)],
+    [(0.0, 0.0), (0.5, 0.5204998778130465), (1.0, 0.8427007929497149), (2.0, 0.9953222650189527),
+     (-3.0, -0.9999779095030014), (1e-300, 1.1283791670955126e-300), (np.inf, 1.0), (-np.inf, -1.0), (30.0, 1.0)],
 )  # fmt: skip
 def test_erf_has_its_tabulated_values(x, value):
     assert erf(np.float64(x)) == pytest.approx(value, rel=4e-16)
@@ -257,17 +262,21 @@ def test_elementwise_operations_take_any_shape(operation, shape):
 
 
 EMPTY = [
-    Call(np.sum, (np.zeros((0, 3)),), {"axis": 0}), Call(np.sum, (np.zeros(0),)), Call(np.prod, (np.zeros((2, 0)),), {"axis": 1}),
+    Call(np.sum, (np.zeros((0, 3)),), {"axis": 0}), Call(np.sum, (np.zeros(0),)),
+    Call(np.prod, (np.zeros((2, 0)),), {"axis": 1}),
     Call(np.cumsum, (np.zeros(0),)), Call(np.cumprod, (np.zeros(0),)), Call(np.sort, (np.zeros(0),)),
     Call(np.reshape, (np.zeros((0, 4)), (2, 0))), Call(np.concatenate, ([np.zeros((0, 2)), np.ones((1, 2))],)),
     Call(np.stack, ([np.zeros(0), np.zeros(0)],)), Call(np.matmul, (np.zeros((2, 0)), np.zeros((0, 3)))),
-    Call(np.matmul, (np.zeros((0, 2)), np.zeros((2, 3)))), Call(np.einsum, ("ab,bc->ac", np.zeros((2, 0)), np.zeros((0, 3)))),
+    Call(np.matmul, (np.zeros((0, 2)), np.zeros((2, 3)))),
+    Call(np.einsum, ("ab,bc->ac", np.zeros((2, 0)), np.zeros((0, 3)))),
     Call(np.take, (np.ones(3), np.zeros(0, int))), Call(np.where, (np.zeros(0, bool), np.zeros(0), np.zeros(0))),
     Call(np.tensordot, (np.zeros((2, 0)), np.zeros((0, 3))), {"axes": 1}), Call(np.linalg.norm, (np.zeros(0),)),
     Call(np.broadcast_to, (np.ones((1, 3)), (0, 3))), Call(np.max, (np.zeros((2, 0)),), {"axis": 0}),
     Call(np.transpose, (np.zeros((0, 2)),)), Call(np.flip, (np.zeros(0),)), Call(np.tile, (np.ones(2), 0)),
-    Call(np.repeat, (np.ones(2), 0)), Call(np.pad, (np.zeros(0), 1)), Call(np.diff, (np.ones(1),)), Call(np.trace, (np.zeros((0, 0)),)),
-    Call(np.linalg.inv, (np.zeros((0, 0)),)), Call(np.linalg.det, (np.zeros((0, 0)),)), Call(np.kron, (np.zeros((0, 1)), np.ones((2, 2)))),
+    Call(np.repeat, (np.ones(2), 0)), Call(np.pad, (np.zeros(0), 1)), Call(np.diff, (np.ones(1),)),
+    Call(np.trace, (np.zeros((0, 0)),)),
+    Call(np.linalg.inv, (np.zeros((0, 0)),)), Call(np.linalg.det, (np.zeros((0, 0)),)),
+    Call(np.kron, (np.zeros((0, 1)), np.ones((2, 2)))),
 ]  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def assert_value_is_numpys(call, exact):
     assert len(outputs) == len(expected)
     for y, plain in zip(outputs, expected, strict=True):
         assert isinstance(y, Tensor), f"{type(y).__name__} is no Tensor"
-        assert (y.shape, y.dtype) == (plain.shape, plain.dtype), f"{y.dtype}{y.shape}; NumPy {plain.dtype}{plain.shape}"
+        kind, expected_kind = (y.dtype, y.shape), (plain.dtype, plain.shape)
+        assert kind == expected_kind, f"{kind}; NumPy gives {expected_kind}"
         if exact:
             np.testing.assert_array_equal(y.numpy(), plain)
         else:

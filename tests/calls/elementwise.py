@@ -1,8 +1,8 @@
 """Elementwise operations: any shapes that broadcast, values from the declared domains, now and then a plain scalar."""
 
 import numpy as np
-from calls.draw import Call
 
+from calls.draw import Call
 from tinygrad_edu.primitive import NONZERO, POSITIVE
 
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from calls.draw import Call
 
+from calls.draw import Call
 from tinygrad_edu.rules.indexing import getitem, scatter
 
 
@@ -87,7 +87,7 @@ def select(d):
     shape = d.shape()
     masks = [np.asarray(d.rng.random(shape) < 0.4) for _ in range(2)]
     choices = [d.array(shape), d.array(d.pick(shape, ()))]
-    return Call(np.select, (masks, choices), d.options(default=[1.5, d.array(shape)]))
+    return Call(np.select, (masks, choices), d.options(default=[1.5, np.arange(math.prod(shape)).reshape(shape)]))
 
 
 def choose(d):
@@ -101,7 +101,9 @@ def diagonal(function):
         shape = d.shape(2)
         axes = [int(k) - (len(shape) if d.flag() else 0) for k in d.rng.permutation(len(shape))[:2]]
         keywords = d.options(offset=[-1, 0, 1, 2])
-        return Call(function, (d.array(shape),), keywords | {"axis1": axes[0], "axis2": axes[1]} if d.flag() else keywords)
+        if d.flag():
+            keywords |= {"axis1": axes[0], "axis2": axes[1]}
+        return Call(function, (d.array(shape),), keywords)
 
     return write
 

@@ -4,6 +4,7 @@ Where a result is fixed only up to signs (eigenvectors, singular vectors), the c
 """
 
 import numpy as np
+
 from calls.draw import Call
 
 # Products: letters name sizes
@@ -43,9 +44,12 @@ def tensordot(function):
 
 
 EINSUM = (
-    "ab,bc->ac", "ab,bc->ca", "ab,bc", "ba,ac", "ab,ab->", "ab,ab->a", "ab,ab", "ab->ba", "ba", "ab->b", "ab->", "ab->a",
-    "aab->ab", "aa->a", "aa->", "aa", "aaa->a", "aab", "a,b->ab", "a,b", "a,a,a->a", "abc,bd,dc->a", "ab,b", "ab,ac->bc",
-    "abc,abd->cd", "aab,b->a", "ab,ba->", "...ab,...bc->...ac", "a...,a->...", "a...,...b->b", "...,...", "...a->a...",
+    "ab,bc->ac", "ab,bc->ca", "ab,bc", "ba,ac", "ab,ab->", "ab,ab->a", "ab,ab", "ab->ba", "ba", "ab->b", "ab->",
+    "ab->a",
+    "aab->ab", "aa->a", "aa->", "aa", "aaa->a", "aab", "a,b->ab", "a,b", "a,a,a->a", "abc,bd,dc->a", "ab,b",
+    "ab,ac->bc",
+    "abc,abd->cd", "aab,b->a", "ab,ba->", "...ab,...bc->...ac", "a...,a->...", "a...,...b->b...a", "...,...",
+    "...a->a...",
     "a...b,b->a...", "...aa->...a", "...a,a", " a b , b c -> c a ", "ab,c->abc", "ab,cd->", "a,->a", ",",
 )  # fmt: skip
 

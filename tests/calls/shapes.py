@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from calls.draw import Call
 
+from calls.draw import Call
 from tinygrad_edu.rules.shapes import astype
 
 
@@ -13,14 +13,9 @@ def on(function, least=0, most=3, smallest=1):
     return lambda d: Call(function, (d.array(d.shape(least, most, smallest)),))
 
 
-def with_axis(function, *names, least=1):
-    """Each of the names an axis, given by position."""
-
-    def write(d):
-        shape = d.shape(least)
-        return Call(function, (d.array(shape), *[d.axis(len(shape)) for _ in names]))
-
-    return write
+def swapaxes(d):
+    shape = d.shape(1)
+    return Call(np.swapaxes, (d.array(shape), d.axis(len(shape)), d.axis(len(shape))))
 
 
 def reshape(d):
@@ -115,9 +110,9 @@ def concatenate(d):
     if len(arrays) > 1 and d.flag():
         arrays[0] = np.ones(arrays[0].shape, int)  # without gradient, between others
     together = tuple(arrays) if d.flag() else arrays
-    return Call(np.concatenate, (together, axis) if d.flag() else (together,), {}) if axis == 0 else Call(
-        np.concatenate, (together,), {"axis": axis}
-    )
+    if axis == 0 and d.flag():
+        return Call(np.concatenate, (together,))
+    return Call(np.concatenate, (together, axis)) if d.flag() else Call(np.concatenate, (together,), {"axis": axis})
 
 
 def stack(d):
@@ -204,8 +199,8 @@ def pad(d):
     widths = [[d.pick(0, 1, 2), d.pick(0, 1)] for _ in shape]
     width = d.pick(widths, np.array(widths), 1, (1,), (2, 1), ((1, 2),))
     mode = d.pick("constant", "constant", "edge", "reflect", "symmetric", "wrap")
-    keywords = d.options(constant_values=[0, 1.5, (0.5, -1.0)]) if mode == "constant" else {}
-    return Call(np.pad, (d.array(shape), width), {"mode": mode, **keywords} if mode != "constant" or d.flag() else keywords)
+    keywords = d.options(constant_values=[0, 1.5, (0.5, -1.0)]) if mode == "constant" else {"mode": mode}
+    return Call(np.pad, (d.array(shape), width), keywords)
 
 
 def rot90(d):
@@ -223,7 +218,7 @@ CALLS = {
     np.transpose: transpose,
     np.matrix_transpose: on(np.matrix_transpose, least=2),
     np.linalg.matrix_transpose: on(np.linalg.matrix_transpose, least=2),
-    np.swapaxes: with_axis(np.swapaxes, "axis1", "axis2"),
+    np.swapaxes: swapaxes,
     np.moveaxis: moveaxis,
     np.squeeze: squeeze,
     np.expand_dims: expand_dims,

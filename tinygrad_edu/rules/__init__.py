@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_edu.primitive import Operation, Primitive, registry
-from tinygrad_edu.rules import elementwise, fused, indexing, linalg, reductions, shapes
+from tinygrad_edu.rules import elementwise, fused, indexing, linalg, norms, reductions, shapes
 
-__all__ = ["elementwise", "fused", "indexing", "linalg", "lookup", "operation_of", "reductions", "shapes"]
+__all__ = ["elementwise", "fused", "indexing", "linalg", "lookup", "norms", "operation_of", "reductions", "shapes"]
 
 
 def lookup(function: Callable[..., Any]) -> Operation | None:

@@ -130,7 +130,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
 
 
 def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
-    """Linear interpolation between the sorted values: position q·(n-1). As in NumPy, a plain number q keeps a's dtype."""
+    """Linear interpolation between the sorted values: position q·(n-1). A plain number q keeps a's dtype."""
     dtype = a.dtype if type(q) in (int, float) else np.result_type(a.dtype, np.asarray(q))
     q = np.asarray(q)
     if not ((q >= 0) & (q <= 1)).all():
