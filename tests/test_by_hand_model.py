@@ -17,7 +17,7 @@ from transformer import Transformer, TransformerConfig
 
 SEEDS = st.integers(0, 2**32 - 1)
 
-# A way to build the model, in the configuration's words. norm_eps is drawn too: see `drawn`.
+# A way to build the model, in the configuration's words.
 VARIANTS = st.fixed_dictionaries(
     {
         "norm": st.sampled_from(["post", "pre"]),

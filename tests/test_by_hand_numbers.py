@@ -128,6 +128,16 @@ def test_the_two_ways_to_the_gradient_of_cross_entropy_are_one():
     assert np.abs(loss.softmax_backward(fast, p) - fast).max() > 0.5 * np.abs(fast).max()
 
 
+def test_padding_leaves_loss_and_gradient_of_the_other_targets_alone():
+    z, w = np.random.default_rng(0).normal(size=(5, 7)), np.array([1.0, 0.0, 1.0, 1.0, 0.0])
+    y = embedding.onehot([0, 3, 3, 6, 1], 7)
+    rest = z[w == 1], y[w == 1]
+    assert loss.softmax_cross_entropy_forward(z, y, w) == pytest.approx(loss.softmax_cross_entropy_forward(*rest))
+    dz = loss.softmax_cross_entropy_backward(z, y, w)
+    assert dz[w == 1] == pytest.approx(loss.softmax_cross_entropy_backward(*rest), abs=1e-15)
+    assert not dz[w == 0].any()
+
+
 def test_smoothed_targets_sum_to_one():
     assert loss.smoothed(np.array([2]), 4, 0.2) == pytest.approx(np.array([[0.05, 0.05, 0.85, 0.05]]))
 
