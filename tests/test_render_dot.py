@@ -1,0 +1,185 @@
+"""Pictures as files: the same bytes every time, names that stay words, and advice where Graphviz is missing."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_edu import Tensor, functional, nn, scope
+from tinygrad_edu.render import RenderError, draw
+from tinygrad_edu.render.layout import lay_out
+
+ROOT = Path(__file__).resolve().parents[1]
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="the dot program is not here")
+
+
+def leaf(*shape, name=None):
+    return Tensor(np.ones(shape), requires_grad=True, name=name)
+
+
+# DOT --------------------------------------------------------------------------------------------------
+
+LESSON = """
+x = Tensor([[2.0, 1.0]], name="x")
+W = Tensor([[0.5, -0.3], [0.2, 0.4]], requires_grad=True, name="W")
+with scope("dense"):
+    h = np.tanh(x @ W)
+loss = np.mean(h ** 2)
+"""
+
+
+def lesson():
+    names = {"np": np, "Tensor": Tensor, "scope": scope}
+    exec(compile(LESSON, "lesson.py", "exec"), names)
+    return names["loss"]
+
+
+def test_dot_of_a_small_graph_is_the_golden_one():
+    assert draw(lesson(), "dot") == (ROOT / "tests/render_golden.dot").read_text(encoding="utf-8")
+
+
+def test_dot_is_the_same_bytes_under_every_hash_seed():
+    source = f"""if True:
+        import sys
+        import numpy as np
+        from tinygrad_edu import Tensor, scope
+        from tinygrad_edu.render import draw
+        exec(compile({LESSON!r}, "lesson.py", "exec"))
+        sys.stdout.buffer.write(draw(loss, "dot").encode())
+        assert "graphviz" in sys.modules
+    """
+    pictures = {
+        subprocess.run(
+            [sys.executable, "-c", source],
+            env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT, capture_output=True, check=True,
+        ).stdout  # fmt: skip
+        for seed in ("0", "1", "2")
+    }
+    assert pictures == {draw(lesson(), "dot").encode()}
+
+
+def test_importing_the_engine_does_not_import_graphviz():
+    source = "import sys, tinygrad_edu.render; assert 'graphviz' not in sys.modules and 'subprocess' not in sys.modules"
+    subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)
+
+
+HOSTILE = [
+    '"', "\\", '\\"', "\\N\\G", "<b>bold</b>", "<>", "</script><script>alert(1)</script>", "{a|b}", "a\x00b", "",
+    "\u202eevil", "שלום", "x" * 5000, "javascript:alert(1)", "&lt;&#60;&amp;", "]]>", "a\nb\r\nc", "\ud800", "\uffff",
+    " ", "-->", "<!--", "%", "🙂", "<<TABLE HREF='javascript:x'><TR><TD>x</TD></TR></TABLE>", "end\\", "\x1b[31m",
+]  # fmt: skip
+
+
+def named(name):
+    x = leaf(2, name=name)
+    with scope(name or "s"):
+        y = np.tanh(x + Tensor([1.0, 2.0], name=name))
+        y.name = name
+        return y.sum()
+
+
+@needs_dot
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_stay_words(name):
+    svg = draw(named(name), "svg")
+    shape_of_a_quiet_one = draw(named("quiet"), "svg")
+    assert is_inert(svg)
+    assert svg.count("<g ") == shape_of_a_quiet_one.count("<g "), "no element more, none less"
+    budget = draw(named(name), "svg", budget=2)
+    assert is_inert(budget)
+
+
+@needs_dot
+@settings(max_examples=25)
+@given(st.text(st.characters(), max_size=30))
+def test_drawn_names_stay_words(name):
+    assert is_inert(draw(named(name), "svg"))
+
+
+def is_inert(svg):
+    """Well-formed XML of Graphviz's own few elements, with nothing to click, load or run."""
+    from xml.etree import ElementTree
+
+    root = ElementTree.fromstring(svg)
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    attributes = {name.rpartition("}")[2] for element in root.iter() for name in element.attrib}
+    assert tags <= {"svg", "g", "title", "polygon", "path", "text", "a", "polyline", "ellipse"}, tags
+    assert not {name for name in attributes if name == "href" or name.startswith("on")}, attributes
+    return True
+
+
+def test_text_holds_no_control_characters_either():
+    for name in HOSTILE:
+        text = draw(named(name), "text")
+        assert all(character == "\n" or character.isprintable() for character in text)
+        assert max(map(len, text.splitlines())) < 400
+
+
+# Laying out -------------------------------------------------------------------------------------------
+
+
+@needs_dot
+def test_every_format_is_written_and_returned(tmp_path):
+    loss = lesson()
+    magic = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "txt": b"1  W"}
+    for ending, start in magic.items():
+        picture = draw(loss, path=tmp_path / f"loss.{ending}")
+        written = (tmp_path / f"loss.{ending}").read_bytes()
+        assert written.startswith(start)
+        assert written == (picture.encode() if isinstance(picture, str) else picture)
+    assert draw(loss)._repr_svg_() == draw(loss, "svg")
+
+
+def test_without_graphviz_text_still_works_and_svg_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    loss = lesson()
+    assert "matmul(x" in draw(loss, "text") and draw(loss, "dot").startswith("digraph")
+    with pytest.raises(RenderError, match=r'apt-get install graphviz.*pip install pygraphviz.*format="text"'):
+        draw(loss)
+
+
+def test_without_dot_pygraphviz_draws_the_same(monkeypatch):
+    pytest.importorskip("pygraphviz")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    loss = lesson()
+    assert is_inert(draw(loss, "svg")) and draw(loss, "svg").count("<g ") > 12
+    assert draw(loss, "png").startswith(b"\x89PNG")
+
+
+@needs_dot
+def test_a_layout_that_takes_too_long_is_stopped_and_one_that_fails_says_why():
+    with pytest.raises(RenderError, match="smaller budget="):
+        lay_out(draw(lesson(), "dot"), "svg", seconds=1e-6)
+    with pytest.raises(RenderError, match=r"failed with exit code 1 .*syntax error"):
+        lay_out("digraph {", "svg")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"format": "gif"}, "format='gif' is no format"),
+    ({"path": "loss.jpeg"}, r"ending of 'loss.jpeg' is no format"),
+    ({"direction": "up", "format": "dot"}, "direction='up'"),
+    ({"budget": 0, "format": "dot"}, "at least one node"),
+])  # fmt: skip
+def test_impossible_wishes_are_refused_in_words(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        draw(lesson(), **arguments)
+
+
+def test_what_is_no_tensor_is_refused_in_words():
+    with pytest.raises(TypeError, match="of a Tensor, not of a Linear"):
+        draw(nn.Linear(1, 1, rng=np.random.default_rng(0)))
+
+
+def test_attention_reads_as_its_formula():
+    q, k, v = (leaf(2, 3, name=name) for name in "QKV")
+    text = draw(functional.attention(q, k, v), "text")
+    calls = re.findall(r"(\w+)\(", re.sub(r"\(\d+,[^)]*\)", "", text))
+    assert [call for call in calls if call in ("matmul", "exp", "divide")] == ["matmul", "exp", "divide", "matmul"]

@@ -1,0 +1,12 @@
+"""Pictures of the graph behind a tensor. Graphviz comes last and may be absent.
+
+    Tensor ──view_of──> View, plain data ──fold──> View of at most `budget` nodes ──> DOT ──> SVG, PNG, PDF
+                                                                                  └─> text
+
+`render.view` is the place to start for a picture of one's own: its View is numbers, strings and tuples.
+"""
+
+from tinygrad_edu.render.layout import RenderError
+from tinygrad_edu.render.picture import Format, Svg, draw
+
+__all__ = ["Format", "RenderError", "Svg", "draw"]

@@ -1,0 +1,52 @@
+"""From DOT to a picture: by the `dot` program, or else by pygraphviz, whose wheels carry Graphviz."""
+
+from __future__ import annotations
+
+from tinygrad_edu.errors import AutodiffError
+
+__all__ = ["RenderError", "lay_out"]
+
+SECONDS = 60.0
+# In a process of its own, as `dot` is: a layout cannot be interrupted from within, and the time limit must hold.
+BY_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+
+
+class RenderError(AutodiffError, RuntimeError):
+    """A picture could not be laid out: Graphviz is missing, took too long, or failed."""
+
+
+def lay_out(dot: str, format: str, seconds: float = SECONDS) -> bytes:
+    """The picture, as the bytes of an SVG, PNG or PDF file. Raises RenderError, with advice."""
+    import importlib.util
+    import shutil
+    import subprocess
+    import sys
+
+    if program := shutil.which("dot"):
+        command = [program, f"-T{format}"]
+    elif importlib.util.find_spec("pygraphviz") is not None:
+        command = [sys.executable, "-c", BY_PYGRAPHVIZ, format]
+    else:
+        raise RenderError(
+            f"{format} needs Graphviz, and neither its program `dot` nor pygraphviz is here. Install one: "
+            "apt-get install graphviz, brew install graphviz, or pip install pygraphviz. "
+            'Without it, format="text" shows the same graph, and format="dot" what Graphviz would be given.'
+        )
+    if format == "png":
+        dot = dot.replace("{", "{\n\tdpi=144", 1)  # sharp on today's screens
+    try:
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise RenderError(
+            f"the layout took over {seconds:g} seconds and was stopped; a smaller budget= folds more of the graph"
+        ) from None
+    except OSError as error:
+        raise RenderError(f"{command[0]} could not be run: {error}") from None
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise RenderError(f"{command[0]} failed with exit code {done.returncode} and said: {said[-1][:200]}")
+    return done.stdout
