@@ -15,6 +15,7 @@ from tinygrad_edu.graph import is_recording, no_grad, scope
 from tinygrad_edu.memory import memory_report
 from tinygrad_edu.primitive import derivative, primitive
 from tinygrad_edu.recompute import checkpoint
+from tinygrad_edu.render import draw
 from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
@@ -23,6 +24,7 @@ __all__ = [
     "checkpoint",
     "derivative",
     "detect_anomaly",
+    "draw",
     "errors",
     "explain",
     "functional",
