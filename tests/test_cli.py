@@ -1,0 +1,249 @@
+"""Commands train, measure, answer and draw; wrong input gets a reason and exit code 2, never a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import transformer.cli
+from tinygrad_edu import errors
+from transformer import report
+from transformer.cli import main
+from transformer.tokens import VOCABULARY
+
+SIZES = "--embed-dim 16 --num-heads 2 --num-layers 1 --ffn-dim 16 --examples 150 --epochs 2 --lr 0.01".split()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A small encoder and, newer, a small decoder over 0-12."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["train", "--runs", str(folder), *SIZES]) == 0
+    assert main(["train", "--runs", str(folder), *SIZES, "--decoder", "--upper", "12", "--arguments", "2"]) == 0
+    later = (folder / "encoder-1" / "last.safetensors").stat().st_mtime_ns + 1
+    os.utime(folder / "decoder-1" / "last.safetensors", ns=(later, later))
+    return folder
+
+
+def call(capsys, command, *arguments, runs=None):
+    """Exit code, stdout, stderr."""
+    code = main([command, *(["--runs", str(runs)] if runs else []), *arguments])
+    return (code, *capsys.readouterr())
+
+
+def test_training_ends_with_the_one_line_that_matters(tmp_path, capsys):
+    code, out, err = call(capsys, "train", *SIZES, "--run", "mine", runs=tmp_path)
+    *epochs, last = out.splitlines()
+    assert (code, err, len(epochs)) == (0, "", 2)
+    for words in ("of 500 unseen inputs right", "parameters, 2 epochs", "backward code written: 0 lines", "mine"):
+        assert words in last
+    assert sorted(os.listdir(tmp_path / "mine")) == [
+        "best.safetensors", "config.json", "curves.svg", "last.safetensors", "metrics.jsonl",
+    ]  # fmt: skip
+
+
+def test_without_options_the_lessons_encoder_is_trained(tmp_path, capsys, monkeypatch):
+    def started(config, folder, show):
+        assert folder == tmp_path / "encoder-1"
+        assert (config.seed, config.epochs, config.examples, config.batch_size) == (0, 5, 8000, 32)
+        model = transformer.cli.Transformer(config.model)
+        assert model.num_parameters() == 102_036
+        assert (config.model.norm, config.model.activation, config.model.pooling) == ("post", "relu", "first")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transformer.cli, "train", started)
+    assert call(capsys, "train", runs=tmp_path) == (130, "", "")
+
+
+def test_options_reach_the_configuration(tmp_path, capsys):
+    options = "--norm pre --activation gelu --positions rotary --pooling mean --dropout 0.1 --upper 4 --arguments 2"
+    code, _, _ = call(capsys, "train", *SIZES, *options.split(), "--seed", "3", "--batch-size", "50", runs=tmp_path)
+    config = json.loads((tmp_path / "encoder-1" / "config.json").read_text())
+    assert code == 0 and config["task"] == {"upper": 4, "arguments": 2}
+    assert (config["seed"], config["batch_size"], config["lr"]) == (3, 50, 0.01)
+    chosen = ("norm", "activation", "positions", "pooling", "dropout", "embed_dim")
+    assert [config["model"][name] for name in chosen] == ["pre", "gelu", "rotary", "mean", 0.1, 16]
+
+
+def test_evaluate_measures_the_newest_run_or_the_one_that_is_named(runs, capsys):
+    code, out, _ = call(capsys, "evaluate", runs=runs)
+    assert code == 0 and out.startswith(f"{runs / 'decoder-1' / 'best.safetensors'}: ")
+    code, out, _ = call(capsys, "evaluate", "--run", "encoder-1", "--checkpoint", "last", runs=runs)
+    assert code == 0 and out.startswith(f"{runs / 'encoder-1' / 'last.safetensors'}: ")
+    assert "of 500 unseen inputs" in out and all(name in out for name in ("First", "Second", "Last", "Max", "Min"))
+    table = [line.split() for line in out.split("(column):\n")[1].splitlines() if line[:1] == " "][1:]
+    assert sum(int(count) for row in table for count in row[1:] if count != ".") == 500
+
+
+def test_ask_shows_the_answer_five_probabilities_and_every_head(runs, capsys):
+    code, out, err = call(capsys, "ask", "Max(5, 3,9)", "--run", "encoder-1", runs=runs)
+    first, empty, *rest = out.splitlines()
+    assert (code, err, empty) == (0, "", "") and first.startswith("Max(5,3,9) = ")
+    chances = [line.split() for line in rest[:5]]
+    assert first.startswith(f"Max(5,3,9) = {chances[0][0]}") and all(word[0] in VOCABULARY for word in chances)
+    values = [float(word[1]) for word in chances]
+    assert values == sorted(values, reverse=True) and rest[5] == ""
+    assert "head 1" in out and "head 2" in out and "layer 1" in out
+
+
+def test_ask_shows_the_probabilities_of_every_token_that_a_decoder_says(runs, capsys):
+    code, out, _ = call(capsys, "ask", "Max(5,12)", runs=runs)
+    assert code == 0 and out.startswith("Max(5,12) = ")
+    assert out.count(" %  ") + out.count(" %\n") >= 5
+
+
+def test_a_terminal_without_blocks_gets_letters(runs):
+    command = [sys.executable, "-m", "transformer", "ask", "Max(5,3,9)", "--runs", str(runs), "--run", "encoder-1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONWARNINGS": "error"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"head 1" in done.stdout and done.stdout.isascii()
+
+
+def test_generate_answers_each_question_on_a_line(runs, capsys, monkeypatch):
+    questions = ["Max(1, 12)", "Min(3,4)", "First(10,2)"]
+    code, out, _ = call(capsys, "generate", *questions, runs=runs)
+    assert code == 0
+    assert [line.split(" = ")[0] for line in out.splitlines()] == ["Max(1,12)", "Min(3,4)", "First(10,2)"]
+    monkeypatch.setattr(sys.stdin, "read", lambda: "\n".join([*questions, "", ""]))
+    assert call(capsys, "generate", runs=runs) == (0, out, "")
+
+
+@pytest.mark.parametrize("part", ["attention", "feed_forward", "norm", "block", "model", "loss"])
+@pytest.mark.parametrize("run", ["encoder-1", "decoder-1"])
+def test_draw_writes_the_graph_of_a_part(runs, capsys, monkeypatch, tmp_path, part, run):
+    asked = []
+
+    def draw(target, format, path):
+        asked.append((format, path.name))
+        assert target.requires_grad
+        path.write_text(part)
+
+    monkeypatch.setattr(transformer.cli, "draw", draw)
+    question = "Max(1,6,2)" if run == "encoder-1" else "Max(1,6)"
+    arguments = [part, "--run", run, "--question", question, "--output", str(tmp_path / "v1.2")]
+    code, out, _ = call(capsys, "draw", *arguments, runs=runs)
+    assert code == 0 and part in out and question in out
+    assert asked == [("dot", "v1.2.dot"), ("svg", "v1.2.svg")]
+
+
+def test_draw_really_draws(runs, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(capsys, "draw", "--run", "encoder-1", runs=runs)
+    assert code == 0 and (tmp_path / "graph.dot").read_text().startswith("digraph")
+
+
+def test_without_graphviz_draw_prints_text_and_says_why(runs, capsys, tmp_path, monkeypatch):
+    def draw(target, format, path=None):
+        if format == "svg":
+            raise errors.AutodiffError("svg needs Graphviz")
+        return "the graph as text"
+
+    monkeypatch.setattr(transformer.cli, "draw", draw)
+    code, out, err = call(capsys, "draw", "--run", "encoder-1", "--output", str(tmp_path / "g"), runs=runs)
+    assert (code, out) == (0, "the graph as text\n") and "needs Graphviz" in err and len(err.splitlines()) == 1
+
+
+WRONG = {
+    "unknown operation": (["ask", "Sum(1,2,3)"], "expected First, Second, Last, Max or Min"),
+    "too large": (["ask", "Max(1,2,13)"], "13 is too large"),
+    "too few arguments": (["ask", "Max(1,2)"], "3 arguments are allowed here"),
+    "empty": (["ask", ""], "the question is empty"),
+    "one of several": (["generate", "Max(1,2,3)", "Max(1,2"], "it ends early"),
+    "unknown run": (["evaluate", "--run", "gone"], "no run 'gone'"),
+    "name outside": (["evaluate", "--run", "../x"], "run name '../x'"),
+    "layer": (["draw", "--layer", "7"], "this model has layers 0 to 0"),
+    "run that is there": (["train", "--run", "encoder-1"], "choose another name"),
+    "heads": (["train", "--num-heads", "3"], "embed_dim = 64 does not split"),
+    "encoder above 9": (["train", "--upper", "99"], "train a decoder"),
+    "epochs": (["train", "--epochs", "0"], "epochs = 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_gets_a_reason_and_exit_code_2(runs, capsys, case):
+    arguments, words = WRONG[case]
+    run = [] if {"--run"} & set(arguments) or arguments[0] == "train" else ["--run", "encoder-1"]
+    code, out, err = call(capsys, *arguments, *run, runs=runs)
+    assert (code, out) == (2, "") and words in err.splitlines()[0]
+    assert len(err.splitlines()) == (3 if "^" in err else 1)
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["train", "--epochs", "many"], ["ask"], ["draw", "brain"]])
+def test_a_wrong_command_line_gets_exit_code_2(capsys, arguments):
+    assert main(arguments) == 2
+    assert "usage: python -m transformer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["evaluate"], ["ask", "Max(1,2,3)"], ["generate", "Max(1,2,3)"], ["draw"]])
+def test_without_a_run_every_command_says_how_to_get_one(tmp_path, capsys, arguments):
+    code, out, err = call(capsys, *arguments, runs=tmp_path)
+    assert (code, out) == (2, "") and "python -m transformer train" in err and len(err.splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_refused_by_the_name_of_the_tensor(runs, capsys):
+    path = runs / "decoder-1" / "last.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, out, err = call(capsys, "evaluate", "--run", "decoder-1", "--checkpoint", "last", runs=runs)
+    path.write_bytes(whole)
+    assert (code, out) == (2, "") and "last.safetensors: tensor 'output.weight' is damaged" in err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "ask", "generate", "draw"])
+def test_every_command_has_help_with_an_example_that_parses(capsys, command):
+    assert main([command, "--help"]) == 0
+    example = capsys.readouterr().out.split("example: python -m transformer ")[1]
+    import shlex
+
+    transformer.cli.parser().parse_args(shlex.split(example))
+
+
+def test_ctrl_c_while_training_saves_and_gives_exit_code_130(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "transformer", "train", *SIZES, "--epochs", "10000"]
+    running = subprocess.Popen(
+        [*command, "--runs", tmp_path, "--run", "r"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout.readline().startswith("epoch 1/")
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate()
+    assert running.returncode == 130 and err == ""
+    assert "interrupted after" in out and "last.safetensors" in out
+    assert sorted(os.listdir(tmp_path / "r"))[-2:] == ["last.safetensors", "metrics.jsonl"]
+
+
+def test_a_reader_that_leaves_early_is_no_error(runs):
+    command = f"{sys.executable} -m transformer ask 'Max(5,3,9)' --runs {runs} --run encoder-1 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.startswith("Max(5,3,9) = ")
+
+
+# What is printed
+
+
+def test_only_all_is_100_percent():
+    assert [report.percent(share) for share in (1.0, 0.99999, 0.998, 0.57, 0.0)] == [
+        "100.00 %", "99.99 %", "99.80 %", "57.00 %", "0.00 %",
+    ]  # fmt: skip
+
+
+def test_the_same_metrics_give_the_same_picture(runs, tmp_path):
+    metrics = report.read_metrics(runs / "encoder-1" / "metrics.jsonl")
+    for name in ("one", "two"):
+        report.curves(metrics, tmp_path / name)
+    picture = (tmp_path / "one").read_bytes()
+    assert picture == (tmp_path / "two").read_bytes()
+    assert all(word in picture for word in (b"validation", b"Max", b"epoch", b"<svg")) and b"<dc:date>" not in picture
+
+
+def test_a_picture_of_no_epoch_is_empty_but_there(tmp_path):
+    report.curves([], tmp_path / "none.svg")
+    assert (tmp_path / "none.svg").stat().st_size
+
+
+def test_a_line_of_metrics_that_a_crash_cut_off_is_left_out(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    assert report.read_metrics(tmp_path / "metrics.jsonl") == [{"epoch": 1}]

@@ -1,0 +1,218 @@
+"""The command line: parse, call the library, print. `python -m transformer COMMAND`, or `transformer-edu COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import Tensor, draw, errors, functional
+from transformer import report
+from transformer.checkpoint import CheckpointError, load_model
+from transformer.config import CHOICES, TransformerConfig
+from transformer.evaluate import evaluate
+from transformer.generate import answers, ask
+from transformer.model import Transformer
+from transformer.tasks import DigitTask, make_splits
+from transformer.tokens import VOCABULARY, encode, spell
+from transformer.train import Epoch, TrainConfig, TrainingError, find_run, new_run, train
+
+__all__ = ["main"]
+
+QUESTION = "Max(1,6,2)"
+PARTS: dict[str, Callable[[Transformer, Tensor, int], Tensor]] = {
+    "attention": lambda model, x, layer: model.blocks[layer].attention(x, None)[0],
+    "feed_forward": lambda model, x, layer: model.blocks[layer].feed_forward(x),
+    "norm": lambda model, x, layer: model.blocks[layer].norm1(x),
+    "block": lambda model, x, layer: model.blocks[layer](x, None)[0],
+}
+
+
+# Commands -----------------------------------------------------------------------------------------
+
+
+def train_command(args: argparse.Namespace) -> int:
+    shape = {name: getattr(args, name) for name in ("embed_dim", "num_heads", "num_layers", "ffn_dim", "norm")}
+    shape |= {name: getattr(args, name) for name in ("activation", "positions", "dropout")}
+    shape |= {"causal": True, "pooling": None} if args.decoder else {"pooling": args.pooling}
+    task = DigitTask(args.upper, args.arguments)
+    room = max(50, task.longest + task.longest_answer)
+    options = {name: getattr(args, name) for name in ("seed", "epochs", "examples", "batch_size", "lr", "warmup")}
+    config = TrainConfig(TransformerConfig(len(VOCABULARY), max_seq_len=room, **shape), task, **options)
+    folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
+
+    def show(epoch: Epoch) -> None:
+        each = ", ".join(f"{name} {report.percent(share)}" for name, share in epoch.operations.items())
+        print(
+            f"epoch {epoch.epoch}/{config.epochs}  loss {epoch.train_loss:.4f}  validation "
+            f"{report.percent(epoch.validation_accuracy)} ({each})  {epoch.seconds:.1f} s",
+            flush=True,
+        )
+
+    outcome = train(config, folder, show)
+    report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")
+    if outcome.test is None:
+        print(f"interrupted after {len(outcome.epochs)} epochs; the model is in {folder / 'last.safetensors'}")
+        return 130
+    print(
+        f"{report.percent(outcome.test.accuracy)} of {outcome.test.count} unseen inputs right; "
+        f"{outcome.parameters:,} parameters, {len(outcome.epochs)} epochs, {outcome.seconds:.1f} s; "
+        f"backward code written: 0 lines; in {folder}"
+    )
+    return 0
+
+
+def evaluate_command(args: argparse.Namespace) -> int:
+    model, config, path = trained(args)
+    test = make_splits(config.task, config.seed, config.decoder)["test"].examples
+    found = evaluate(test, answers(model, [example.question for example in test]))
+    print(f"{path}: {report.percent(found.accuracy)} of {found.count} unseen inputs right")
+    for operation, share in found.operations.items():
+        print(f"  {operation:<8}{report.percent(share):>9}")
+    print("right answer (row), given answer (column):")
+    print(report.confusion_table(found))
+    for question, right, given in found.mistakes[:10]:
+        print(f"wrong: {question} is {right}, not {given or 'nothing'}")
+    return 0
+
+
+def ask_command(args: argparse.Namespace) -> int:
+    model, config, _ = trained(args)
+    right = config.task.answer(args.question)
+    reply = ask(model, args.question)
+    blocks = report.can_show(sys.stdout.encoding)
+    verdict = "" if reply.text == right else f", which is wrong: it is {right}"
+    print(f"{''.join(args.question.split())} = {reply.text}{verdict}\n")
+    for probabilities in reply.probabilities:
+        print(report.top(probabilities, VOCABULARY, blocks=blocks) + "\n")
+    labels = [VOCABULARY[token] for token in reply.tokens]
+    for layer, weights in enumerate(reply.attention, 1):
+        print(f"layer {layer}: where each token (row) looks")
+        print(report.heatmaps(weights, labels, shutil.get_terminal_size().columns, blocks) + "\n")
+    print(report.legend(blocks))
+    return 0
+
+
+def generate_command(args: argparse.Namespace) -> int:
+    model, config, _ = trained(args)
+    questions = args.questions or [line for line in sys.stdin.read().splitlines() if line.strip()]
+    for question in questions:
+        config.task.check(question)
+    for question, answer in zip(questions, answers(model, questions), strict=True):
+        print(f"{''.join(question.split())} = {answer}")
+    return 0
+
+
+def draw_command(args: argparse.Namespace) -> int:
+    model, config, _ = trained(args)
+    right = spell(config.task.answer(args.question))
+    tokens = np.array([encode(args.question)])
+    if not 0 <= args.layer < len(model.blocks):
+        raise ValueError(f"layer = {args.layer}: this model has layers 0 to {len(model.blocks) - 1}")
+    if args.part in PARTS:
+        x = Tensor(model.embedding(tokens).detach(), requires_grad=True, name="x")
+        target = PARTS[args.part](model, x, args.layer)
+    else:
+        target = model(tokens)
+        if args.part == "loss":
+            target = functional.cross_entropy(target if target.ndim == 2 else target[:, -1], np.array(right[:1]))
+    dot, svg = (args.output.with_name(args.output.name + ending) for ending in (".dot", ".svg"))
+    draw(target, "dot", dot)
+    try:
+        draw(target, "svg", svg)
+    except errors.AutodiffError as error:  # no Graphviz, or too slow: the graph as text, and why
+        print(draw(target, "text"))
+        print(f"{dot}; no SVG: {error}", file=sys.stderr)
+        return 0
+    print(f"{svg} and {dot}: {args.part} of {args.question}")
+    return 0
+
+
+def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
+    """The model of the run that is asked for, or of the newest."""
+    path = find_run(args.runs, args.run) / f"{args.checkpoint}.safetensors"
+    model, about = load_model(path)
+    try:
+        return model, TrainConfig.from_dict(about["training"]), path
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: it was not written by a training run: {error}") from None
+
+
+# Options ------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m transformer", description="A transformer whose backward pass nobody wrote.",
+        epilog="COMMAND --help explains a command and shows an example.",
+    )  # fmt: skip
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, example: str) -> Any:
+        one = commands.add_parser(
+            name, help=help, description=f"{help[0].upper()}{help[1:]}.",
+            epilog=f"example: python -m transformer {name} {example}".rstrip(),
+        )  # fmt: skip
+        one.set_defaults(function=run)
+        one.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs live [runs]")
+        newest = "name of the new run [encoder-1, encoder-2, ...]" if name == "train" else "which run [the newest]"
+        one.add_argument("--run", metavar="NAME", help=newest)
+        if name != "train":
+            choices = ("best", "last")
+            one.add_argument("--checkpoint", choices=choices, default="best", help="which of the run's two [best]")
+        return one
+
+    one = command("train", train_command, "train a model on the digit operations", "--seed 1 --epochs 3")
+    run, model, task = TrainConfig(), TransformerConfig(len(VOCABULARY)), DigitTask()
+    one.add_argument("--decoder", action="store_true", help="generate the answer token by token, also above 9")
+    for source, names in (
+        (task, ("upper", "arguments")),
+        (run, ("seed", "epochs", "examples", "batch_size", "lr", "warmup")),
+        (model, ("embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout")),
+    ):
+        for name in names:
+            default = getattr(source, name)
+            flag = "--" + name.replace("_", "-")
+            one.add_argument(flag, type=type(default), default=default, metavar="N", help=f"[{default}]")
+    for name in ("norm", "activation", "positions", "pooling"):
+        choices = [choice for choice in CHOICES[name] if choice is not None]
+        one.add_argument(f"--{name}", choices=choices, default=getattr(model, name), help=f"[{getattr(model, name)}]")
+
+    command("evaluate", evaluate_command, "measure a model on the inputs it has never seen", "--run encoder-1")
+    one = command("ask", ask_command, "answer one question and show how", '"Max(5,3,9)"')
+    one.add_argument("question")
+    one = command("generate", generate_command, "answer many questions", '"Max(5,3,9)" "Min(4,2,8)"')
+    one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
+    one = command("draw", draw_command, "draw the graph of a layer as SVG and DOT", "attention --layer 1")
+    parts = (*PARTS, "model", "loss")
+    one.add_argument("part", nargs="?", choices=parts, default="attention", help=f"{', '.join(parts)} [attention]")
+    one.add_argument("--layer", type=int, default=0, metavar="K", help="which layer, from 0 [0]")
+    one.add_argument("--question", default=QUESTION, help=f"what is computed [{QUESTION}]")
+    one.add_argument("--output", type=Path, default=Path("graph"), metavar="PATH", help="without an ending [graph]")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns its exit code: 0 done, 2 wrong input, 130 interrupted."""
+    try:
+        args = parser().parse_args(arguments)
+        return int(args.function(args))
+    except SystemExit as stop:  # argparse has said why, or --help what
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as missing:
+        print(f"{missing}; install it: pip install 'tinygrad_edu[train]'", file=sys.stderr)
+        return 2
+    except (CheckpointError, TrainingError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
