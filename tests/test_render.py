@@ -167,6 +167,14 @@ def test_folding_takes_the_deepest_scopes_first_and_says_what_it_folded():
     assert "keeps" in few and "sum(" in few
 
 
+def test_folding_goes_no_further_than_it_must():
+    view = view_of(nested())
+    assert fold(view, len(view.nodes)) is view
+    fits_exactly, one_less = fold(view, 11), fold(view, 10)
+    assert [len(folded.nodes) for folded in (fits_exactly, one_less)] == [11, 5]
+    assert not [node for node in one_less.nodes if node.label == "…"]
+
+
 @given(budget=st.integers(1, 60), blocks=st.integers(0, 4))
 def test_folding_keeps_to_the_budget_and_loses_no_operation(budget, blocks):
     loss = nested(blocks)
