@@ -198,8 +198,9 @@ def tracked(number: int, node: Node, home: str | None, value: str | None, seen: 
 def constant(number: int, given: Any, scope: str) -> ViewNode:
     """An array's data is not kept, so of an array only shape and name are known; a scalar shows itself."""
     if isinstance(given, Fixed):
-        return ViewNode(number, "constant", given.name or "array", given.name, scope, given.shape, str(given.dtype),
-                        size_of(given.shape))  # fmt: skip
+        label = given.name or ("array" if given.shape else "scalar")
+        size = size_of(given.shape)
+        return ViewNode(number, "constant", label, given.name, scope, given.shape, str(given.dtype), size)
     array = np.asarray(given)
     text = number_text(given) if not array.ndim else "array"
     return ViewNode(number, "constant", text, None, scope, array.shape, str(array.dtype), array.size,
