@@ -221,6 +221,21 @@ def test_a_reader_that_leaves_early_is_no_error(runs):
     assert done.stderr == "" and done.stdout.startswith("Max(5,3,9) = ")
 
 
+@pytest.mark.parametrize(("chosen", "threads"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)])
+def test_blas_uses_one_thread_unless_the_user_has_chosen(chosen, threads):
+    program = (
+        "import ctypes, pathlib, sys, numpy, transformer.cli\n"
+        "transformer.cli.main(['--help'])\n"
+        "for path in pathlib.Path(numpy.__file__).parent.with_name('numpy.libs').glob('*openblas*'):\n"
+        "    print(ctypes.CDLL(str(path)).scipy_openblas_get_num_threads64_(), file=sys.stderr)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment | chosen)
+    if not done.stderr:
+        pytest.skip("this NumPy brings no OpenBLAS of its own")
+    assert done.returncode == 0 and int(done.stderr) == min(threads, os.cpu_count())
+
+
 # What is printed
 
 
