@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
+# On matrices this small a second BLAS thread costs more than it gives: fivefold, where another program runs too.
+export OMP_NUM_THREADS ?= 1
+
 # Without it, Linux would fetch two gigabytes of CUDA that no check here uses.
 CPU_WHEELS := --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 
