@@ -148,6 +148,30 @@ def test_forward_and_reverse_mode_and_finite_differences_agree(seed):
     assert c @ pushed == pytest.approx(estimate.value, rel=1e-8, abs=10 * estimate.error + 1e-12)
 
 
+def product(p):
+    return np.sum(p["a"] ** 2) * p["b"][0]
+
+
+def test_second_order_products_take_nests():
+    p = {"a": X, "b": [np.array(3.0)]}
+    value, (pushed,) = hvp(product, [p], [{"a": V, "b": [np.array(0.5)]}])
+    np.testing.assert_allclose(value, product(p))
+    np.testing.assert_allclose(pushed["a"], 6.0 * V + X)
+    np.testing.assert_allclose(pushed["b"][0], 2.0 * X @ V)
+    full = jacobian(lambda p: p["a"] * p["b"][0])(p)
+    np.testing.assert_allclose(full["a"], 3.0 * np.eye(3))
+    np.testing.assert_allclose(full["b"][0], X)
+
+
+@pytest.mark.xfail(reason="a Jacobian takes one output, not a nest of them", strict=True)
+def test_hessians_and_jacobians_of_nests_are_nests_of_nests():
+    h = hessian(product)({"a": X, "b": [np.array(3.0)]})
+    np.testing.assert_allclose(h["a"]["a"], 6.0 * np.eye(3))
+    np.testing.assert_allclose(h["a"]["b"][0], 2.0 * X)
+    np.testing.assert_allclose(h["b"][0]["a"], 2.0 * X)
+    assert jacobian(lambda x: {"y": x * 2.0, "z": x[0]})(X)["z"].tolist() == [1.0, 0.0, 0.0]
+
+
 # Transforms within transforms
 
 

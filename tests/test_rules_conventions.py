@@ -158,6 +158,14 @@ def test_infinite_scores_that_are_masked_leave_finite_gradients():
     assert x.grad.numpy().sum() == pytest.approx(0.0, abs=1e-15)
 
 
+@pytest.mark.parametrize("f", [np.linalg.cholesky, np.linalg.eigvalsh, lambda a: np.linalg.eigh(a)[1] ** 2])
+def test_the_gradient_of_a_symmetric_matrix_is_symmetric(f):
+    a = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.7], [0.5, -0.7, 6.0]])
+    c = np.random.default_rng(0).standard_normal(f(a).shape)
+    g = np.array(slope(f, a, cotangent=c))
+    np.testing.assert_allclose(g, g.T, rtol=1e-12, atol=1e-14)
+
+
 def test_a_number_wins_against_nan_and_takes_the_cotangent():
     assert slope(np.fmax, [np.nan, 1.0], [2.0, np.nan]) == [[0.0, 1.0], [1.0, 0.0]]
     assert slope(np.fmin, [np.nan, 1.0], [2.0, np.nan]) == [[0.0, 1.0], [1.0, 0.0]]
