@@ -21,6 +21,22 @@ def over(function, least=0, smallest=1, distinct=False, **choices):
     return write
 
 
+def chosen(write, least=1, **initials):
+    """Now and then only some of the elements, at least so many in each reduction, and a value to begin with."""
+
+    def write_chosen(d):
+        call = write(d)
+        (a,) = call.args
+        if d.flag():
+            where = d.rng.random(a.shape) < 0.7
+            enough = np.all(np.sum(where, axis=call.kwargs.get("axis")) >= least)
+            call.kwargs |= {"where": where if enough else np.ones(a.shape, bool), **d.options(**initials)}
+            call.kwargs |= {name: values[0] for name, values in initials.items() if name not in call.kwargs}
+        return Call(call.function, call.args, call.kwargs)
+
+    return write_chosen
+
+
 def scan(function, **choices):
     def write(d):
         shape = d.shape(1)
@@ -98,14 +114,14 @@ def with_nans(function):
 
 
 CALLS = {
-    np.sum: over(np.sum),
-    np.mean: over(np.mean),
-    np.max: over(np.max, distinct=True),
-    np.min: over(np.min, distinct=True),
+    np.sum: chosen(over(np.sum), initial=[0.0, 2.0]),
+    np.mean: chosen(over(np.mean)),
+    np.max: chosen(over(np.max, distinct=True), initial=[-9.0, 0.1]),
+    np.min: chosen(over(np.min, distinct=True), initial=[9.0, -0.1]),
     np.ptp: over(np.ptp, distinct=True, smallest=2),
-    np.prod: prod,
-    np.var: over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]),
-    np.std: over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]),
+    np.prod: chosen(prod, initial=[1.0, -2.0]),
+    np.var: chosen(over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
+    np.std: chosen(over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
     np.nansum: with_nans(np.nansum),
     np.nanmean: with_nans(np.nanmean),
     np.cumsum: scan(np.cumsum),

@@ -32,28 +32,36 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod([shape[a] for a in axes_of(axis, len(shape))])
 
 
-def sum_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.broadcast_to(restore(g, axis, keepdims, len(a_shape)), a_shape)
+def sum_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
+    spread = np.broadcast_to(restore(g, axis, keepdims, len(a_shape)), a_shape)
+    return spread if where is True else np.where(where, spread, 0.0)
 
 
-def mean_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.broadcast_to(restore(g / count(a_shape, axis), axis, keepdims, len(a_shape)), a_shape)
+def mean_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
+    if where is True:
+        return sum_argument(g / count(a_shape, axis), a_shape, axis, keepdims)
+    counted = np.sum(np.broadcast_to(where, a_shape), axis=axis, keepdims=keepdims, dtype=g.dtype)
+    return sum_argument(g / counted, a_shape, axis, keepdims, where)
 
 
-def extreme_argument(g: Any, z: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The cotangent in equal parts to the elements that attain the extreme; all of a slice if it is NaN."""
+def extreme_argument(g: Any, z: Any, a: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
+    """The cotangent in equal parts to the elements that attain the extreme; to none where `initial` is better."""
     best = a == restore(z, axis, keepdims, a.ndim)
+    best = best if where is True else np.logical_and(best, where)
     ties = np.sum(best, axis=axes_of(axis, a.ndim), keepdims=True, dtype=g.dtype)
     return np.where(best, restore(g, axis, keepdims, a.ndim) / ties, 0.0)
 
 
-derivative(np.sum, sum_argument, neutral="dtype")
+derivative(np.sum, sum_argument, neutral="dtype initial")
 derivative(np.mean, mean_argument, neutral="dtype")
 for extreme in (np.max, np.min):
     derivative(
         extreme,
         extreme_argument,
-        kinks=lambda a, axis=None, keepdims=False, extreme=extreme: a == extreme(a, axis=axis, keepdims=True),
+        kinks=lambda a, axis=None, keepdims=False, extreme=extreme, **chosen: (
+            a == extreme(a, axis=axis, keepdims=True, **chosen)
+        ),
+        neutral="initial",
     )
 
 
@@ -71,8 +79,12 @@ def along(a: Any, axis: int, part: slice) -> Any:
 
 
 @composite(np.prod)
-def prod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+def prod(
+    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = 1, where: Any = True
+) -> Any:
     """A tree of products, so that the derivative is exact where elements are zero, at every order."""
+    if where is not True or not (type(initial) is int and initial == 1):
+        return prod(np.where(where, a, 1.0), axis, keepdims=keepdims) * initial
     shape, axes = a.shape, axes_of(axis, a.ndim)
     if not a.ndim:
         return a * 1.0
@@ -100,15 +112,23 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 
 
 @composite(np.var)
-def var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def var(
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
+) -> Any:
+    if where is not True:
+        counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
+        centred = np.where(where, a - np.mean(a, axis=axis, keepdims=True, where=where), 0.0)
+        return np.sum(centred * centred, axis=axis, keepdims=keepdims) / (counted - ddof)
     centred = a - np.mean(a, axis=axis, keepdims=True)
     return np.sum(centred * centred, axis=axis, keepdims=keepdims) / (count(a.shape, axis) - ddof)
 
 
 @composite(np.std)
-def std(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def std(
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
+) -> Any:
     """The root of the variance; for a constant, slope 0."""
-    return root_of_squares(var(a, axis, ddof=ddof, keepdims=keepdims))
+    return root_of_squares(var(a, axis, ddof=ddof, keepdims=keepdims, where=where))
 
 
 @composite(np.ptp)
