@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 # Without it, Linux would fetch two gigabytes of CUDA that no check here uses.
 CPU_WHEELS := --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: help train test crosscheck docs lint clean
+.PHONY: help train test crosscheck bench docs lint clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
 
 crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optimisers against PyTorch
 	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)
+
+bench: $(VENV)/has-bench  ## time the engine beside its peers, into docs/benchmarks.md; ARGS=--quick is short
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/has-bench: PIP_FLAGS := $(CPU_WHEELS)
 
 docs: $(VENV)/has-docs  ## build the site into docs/_build; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
