@@ -8,8 +8,8 @@ from calls.draw import Call
 from tinygrad_edu.rules.indexing import getitem, scatter
 
 
-def index_of(d, shape):
-    """An index of any kind: basic, arrays of places, masks, or a mixture."""
+def indices(d, shape):
+    """One index of every kind: basic, arrays of places, masks, and mixtures."""
     first, last = shape[0], shape[-1]
     options = [
         d.axis(first), np.int64(0), slice(None, None, -1), slice(1, None), slice(None, None, 2), Ellipsis, None, (),
@@ -29,6 +29,11 @@ def index_of(d, shape):
             (d.places(first, 2), slice(None), d.places(shape[2], 2)), (Ellipsis, d.places(shape[2])),
             (d.axis(first), slice(None), d.places(shape[2], 2, 2)), d.rng.random(shape[:2]) < 0.5,
         ]  # fmt: skip
+    return options
+
+
+def index_of(d, shape):
+    options = indices(d, shape)
     return options[d.pick(*range(len(options)))]
 
 

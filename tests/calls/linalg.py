@@ -55,7 +55,11 @@ EINSUM = (
 
 
 def einsum(d):
-    subscripts = d.pick(*EINSUM)
+    return einsum_of(d.pick(*EINSUM), d)
+
+
+def einsum_of(subscripts, d):
+    """Operands for these subscripts; what an ellipsis stands for is drawn."""
     terms = subscripts.split("->")[0].replace(" ", "").split(",")
     dots = [d.pick("", "i", "ij", "_j") for _ in terms] if "..." in subscripts else [""] * len(terms)
     if "aa" not in subscripts or d.flag():

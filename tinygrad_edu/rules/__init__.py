@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_edu.primitive import Operation, Primitive, registry
-from tinygrad_edu.rules import elementwise, fused, indexing, linalg, norms, reductions, shapes
+from tinygrad_edu.rules import elementwise, fused, indexing, linalg, norms, reductions, shapes, signals
 
-__all__ = ["elementwise", "fused", "indexing", "linalg", "lookup", "norms", "operation_of", "reductions", "shapes"]
+__all__ = [
+    "elementwise",
+    "fused",
+    "indexing",
+    "linalg",
+    "lookup",
+    "norms",
+    "operation_of",
+    "reductions",
+    "shapes",
+    "signals",
+]
 
 
 def lookup(function: Callable[..., Any]) -> Operation | None:
