@@ -57,6 +57,19 @@ def test_each_split_holds_equally_many_inputs_of_each_operation():
         assert len(set(counts)) == 1
 
 
+@pytest.mark.parametrize("task", [*SMALL, WIDE])
+def test_every_answer_that_an_operation_can_have_is_learnt(task):
+    for seed in range(5):
+        splits = make_splits(task, seed, decoder=True)
+        possible = {(e.operation, e.answer) for split in splits.values() for e in split.examples}
+        assert {(e.operation, e.answer) for e in splits["train"].examples} == possible
+
+
+def test_where_nearly_every_input_has_an_answer_of_its_own_some_are_held_out_all_the_same():
+    splits = make_splits(DigitTask(10**9, 2), seed=0, decoder=True)
+    assert [len(splits[name]) for name in ("train", "validation", "test")] == [4000, 500, 500]
+
+
 @given(st.integers(0, 2**32), st.integers(1, 400))
 @settings(max_examples=20)
 def test_a_sample_is_balanced_over_operations_and_stays_within_its_split(seed, count):

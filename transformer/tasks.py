@@ -156,7 +156,11 @@ class Split:
 
 
 def make_splits(task: Task, seed: int, decoder: bool = False) -> dict[str, Split]:
-    """train, validation and test: disjoint, settled by the seed, with the same share of every operation."""
+    """train, validation and test: disjoint, settled by the seed, with the same share of every operation.
+
+    Of each answer of an operation one input is for training: 0 is the maximum of (0,0,0) alone, and who was never told
+    that Max can be 0 cannot be asked.
+    """
     rng = np.random.default_rng(seed)
     groups: dict[str, list[Example]] = {}
     for example in task.examples(rng):
@@ -167,9 +171,12 @@ def make_splits(task: Task, seed: int, decoder: bool = False) -> dict[str, Split
         ends = {"validation": held, "test": 2 * held, "train": len(group)}
         if len(group) <= 2 * held:
             raise ValueError(f"{len(group)} inputs of {group[0].operation} are too few to hold some out")
-        order, start = rng.permutation(len(group)), 0
+        shuffled = [group[k] for k in rng.permutation(len(group))]
+        firsts = {example.answer: example for example in shuffled}
+        shuffled.sort(key=lambda example: firsts[example.answer] is example)  # stable: these go to the end
+        start = 0
         for name, end in ends.items():
-            parts[name] += [group[k] for k in order[start:end]]
+            parts[name] += shuffled[start:end]
             start = end
     return {name: Split(examples, decoder) for name, examples in parts.items()}
 
