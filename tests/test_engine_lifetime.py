@@ -70,7 +70,7 @@ def test_an_error_in_a_backward_pass_leaves_no_cycle():
 def test_a_node_keeps_only_what_its_rules_name():
     """A sum needs shapes, an exponential its output, a product with a constant that constant."""
     x, big = leaf(np.ones(4)), np.ones(4)
-    assert np.sum(x)._node.saved == ((4,), None, False)
+    assert not any(isinstance(kept, np.ndarray) for kept in np.sum(x)._node.saved)
     y = np.exp(x)
     assert [kept is y._value for kept in y._node.saved] == [True]
     assert [kept is big for kept in (x * big)._node.saved] == [True]

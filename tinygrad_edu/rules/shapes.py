@@ -183,7 +183,8 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 @composite(np.pad)
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(k, pad_width.get(k - array.ndim, (0, 0))) for k in range(array.ndim)]
+        named = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
+        pad_width = [np.broadcast_to(width, (2,)) for width in named]
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
     if mode == "constant":
         inside = tuple(slice(int(w[0]), int(w[0]) + n) for w, n in zip(widths, array.shape, strict=True))
