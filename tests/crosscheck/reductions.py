@@ -13,11 +13,11 @@ def over(t, axis, keepdims, fold):
     return out.reshape([1 if k in axes else t.shape[k] for k in range(t.ndim)]) if keepdims else out
 
 
-def reduction(function, fold, **keywords):
+def reduction(function, fold, smallest=2, **keywords):
     """fold(t, dim) reduces one axis; a reduction over several is the fold over their merged axis."""
 
     def case(d):
-        shape = d.shape(1, smallest=2)
+        shape = d.shape(1, smallest=smallest)
         axis, keepdims = d.axes(len(shape)), d.pick(True, False)
         return (
             lambda x: function(x, axis=axis, keepdims=keepdims, **keywords),

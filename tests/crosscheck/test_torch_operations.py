@@ -11,6 +11,7 @@ import linalg
 import pytest
 import reductions
 import shapes
+import signals
 from compare import assert_agree
 from draw import Draw
 
@@ -18,7 +19,7 @@ import tinygrad_edu  # noqa: F401  (fills the registry)
 from tinygrad_edu.primitive import registry
 
 DRAWS = 20
-TABLES = (elementwise, reductions, shapes, linalg, indexing)
+TABLES = (elementwise, reductions, shapes, linalg, indexing, signals)
 CASES = {function: case for table in TABLES for function, case in table.CASES.items()}
 WITHOUT = {function: reason for table in TABLES for function, reason in table.WITHOUT.items()}
 DIFFERENTIABLE = {function: one for function, one in registry().items() if one.kind in ("rule", "composite")}
