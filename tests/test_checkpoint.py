@@ -181,6 +181,25 @@ def test_a_header_that_lies_is_refused_by_the_name_of_the_tensor(saved, lie):
         load_model(saved)
 
 
+@pytest.mark.parametrize("lie", [{"shape": [6, 8]}, {"dtype": "I32"}])
+def test_the_same_bytes_read_in_another_way_are_refused(saved, lie):
+    header, body = header_of(saved.read_bytes())
+    header["blocks.0.feed_forward.up.weight"].update(lie)
+    saved.write_bytes(with_header(header, body))
+    with pytest.raises(CheckpointError, match="tensor 'blocks.0.feed_forward.up.weight' is damaged"):
+        load_model(saved)
+
+
+def test_two_equal_tensors_in_one_place_are_refused(tmp_path):
+    path = tmp_path / "a"
+    save_tensors(path, {"a": np.ones(4), "b": np.ones(4)}, {})
+    header, body = header_of(path.read_bytes())
+    header["b"]["data_offsets"] = header["a"]["data_offsets"]
+    path.write_bytes(with_header(header, body[:32]))
+    with pytest.raises(CheckpointError, match="tensor 'b' begins at byte 0, where 32 was due"):
+        load_tensors(path)
+
+
 def test_two_tensors_in_each_others_place_are_refused(saved):
     header, body = header_of(saved.read_bytes())
     one, two = header["blocks.0.norm1.weight"], header["blocks.0.norm1.bias"]

@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+from tinygrad_edu import functional, gradients
 from transformer import Transformer, TransformerConfig
 from transformer.checkpoint import load_model
-from transformer.tasks import DigitTask
-from transformer.train import TrainConfig, TrainingError, find_run, new_run, train
+from transformer.tasks import DigitTask, make_splits
+from transformer.train import TrainConfig, TrainingError, find_run, fit, new_run, train
 
 SMALL = TransformerConfig(vocab_size=20, embed_dim=32, num_heads=4, num_layers=1, ffn_dim=32)
 CONFIG = TrainConfig(SMALL, DigitTask(4, 2), epochs=2, examples=100, warmup=2)
@@ -60,6 +61,33 @@ def test_a_small_model_learns_what_it_has_not_seen(tmp_path):
     outcome = train(TrainConfig(SMALL, DigitTask(9, 2), epochs=2, examples=4000, lr=5e-3), tmp_path)
     assert outcome.test.count == 50 and outcome.test.accuracy >= 0.9
     assert outcome.epochs[1].train_loss < 0.2 * np.log(20)
+
+
+def test_each_step_is_adam_on_the_clipped_gradient_of_its_batch_alone():
+    """The loop once more, with Adam's formula and without `.grad`: nothing is carried over from step to step."""
+    config = dataclasses.replace(CONFIG, epochs=1, model=dataclasses.replace(SMALL, dtype="float64"), clip=0.5)
+    splits = make_splits(config.task, config.seed)
+    trained, model = (Transformer(config.model, config.seed) for _ in range(2))
+    (epoch,) = fit(trained, splits, config)
+    m, v, losses, norms = 0.0, 0.0, [], []
+    order = splits["train"].sample(config.examples, np.random.default_rng([config.seed, 1]))
+    for step, (tokens, targets) in enumerate(splits["train"].batches(config.batch_size, order)):
+        loss = functional.cross_entropy(model(tokens), targets)
+        g = np.concatenate([one.numpy().ravel() for one in gradients(loss, model.parameters())])
+        losses.append(loss.item())
+        norms.append(np.linalg.norm(g))
+        g = g * min(1, config.clip / (norms[-1] + 1e-6))
+        lr = config.lr * ((step + 1) / 2 if step < 2 else (1 + np.cos(np.pi * (step - 2) / 2)) / 2)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        change = lr * m / (1 - 0.9 ** (step + 1)) / (np.sqrt(v / (1 - 0.999 ** (step + 1))) + 1e-8)
+        for parameter in model.parameters():
+            parameter.data = parameter.numpy() - change[: parameter.size].reshape(parameter.shape)
+            change = change[parameter.size :]
+    assert step == 3 and min(norms) > config.clip
+    for name, parameter in trained.named_parameters():
+        np.testing.assert_allclose(parameter.numpy(), model.state_dict()[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert epoch.train_loss == pytest.approx(np.mean(losses), rel=1e-12)
+    assert epoch.gradient_norm == pytest.approx(np.mean(norms), rel=1e-9) and epoch.lr == pytest.approx(lr)
 
 
 def test_ctrl_c_ends_the_step_saves_and_comes_back(tmp_path):
