@@ -328,7 +328,7 @@ PASSES = {
     "value_and_grad of a vector": (lambda: value_and_grad(np.exp)(data), E.CotangentError, "scalar function"),
     "vjp, cotangent": (lambda: vjp(np.exp, data)[1](np.ones(2)), E.CotangentError, r"float64\[2\]"),
     "jvp, tangent": (lambda: jvp(np.exp, (data,), (np.ones(2),)), E.CotangentError, "tangents"),
-    "jacobian of a list": (lambda: jacobian(lambda t: [t])(data), E.NotTrackedError, "list"),
+    "jacobian of a number": (lambda: jacobian(lambda t: 3.0)(data), E.NotTrackedError, "float"),
     "hessian of a vector": (lambda: hessian(np.exp)(data), E.CotangentError, "scalar function"),
     "rule, shape": (with_rule(lambda g, x: g[:1]), E.RuleError, r"shape \(1,\)"),
     "rule, dtype": (with_rule(lambda g: 1j * g), E.RuleError, "complex128"),

@@ -58,7 +58,6 @@ def test_mixed_dtypes_promote_as_numpy_and_each_gradient_comes_back_in_its_own()
     assert gradients(np.sum(x.astype(np.float64) ** 2), x).dtype == np.float32
 
 
-@pytest.mark.xfail(reason="an integer result is recorded, and its slope taken for 1", strict=True)
 @pytest.mark.parametrize("f", [lambda x: x.astype(int), lambda x: np.sum(x, dtype=int), lambda x: x.astype(bool)])
 def test_an_integer_result_carries_no_gradient(f):
     assert not f(leaf([1.5, 2.5])).requires_grad
@@ -208,7 +207,6 @@ def test_a_primitive_that_broadcasts_is_summed_back_by_the_engine():
     assert isinstance(times(np.ones(2), y[:2]), Tensor)
 
 
-@pytest.mark.xfail(reason="a list in the only place is taken for one array", strict=True)
 def test_a_primitive_of_a_sequence_gives_each_element_its_share():
     x, y = leaf([1.0, 2.0]), leaf([[3.0]])
     gx, gy = gradients(total([x, y, np.ones(3)]) * 2.0, [x, y])
@@ -227,16 +225,13 @@ def test_a_primitive_with_two_outputs_collects_both_cotangents():
 
 def test_rules_can_be_declared_for_numpys_functions_that_have_none():
     with pytest.raises(UnsupportedError):
-        np.nancumsum(leaf([1.0, 2.0]))
-
-    def f(x):
-        return np.nancumsum(x)
+        np.unwrap(leaf([1.0, 2.0]))
 
     try:
-        derivative(np.nancumsum, lambda g: np.flip(np.cumsum(np.flip(g))), parameters="a axis")
-        assert grad(lambda x: f(x)[1] * 2.0 + f(x)[0])(np.array([1.0, 2.0])).tolist() == [3.0, 2.0]
+        derivative(np.unwrap, lambda g: g, parameters="p")
+        assert grad(lambda x: np.unwrap(x)[1] * 2.0)(np.array([1.0, 8.0])).tolist() == [0.0, 2.0]
     finally:
-        _registry.pop(np.nancumsum)  # a test leaves the registry as it found it
+        _registry.pop(np.unwrap)  # a test leaves the registry as it found it
 
 
 def test_keywords_that_a_primitive_does_not_name_are_refused():

@@ -162,8 +162,8 @@ def test_augmented_assignment_makes_a_new_tensor():
 
 
 def test_an_unknown_function_names_its_neighbours():
-    with pytest.raises(UnsupportedError, match=here(r"np\.nancumsum has no derivative rule here.*cumsum")):
-        np.nancumsum(leaf([1.0, 2.0]))
+    with pytest.raises(UnsupportedError, match=here(r"np\.nanmedian has no derivative rule here.*median")):
+        np.nanmedian(leaf([1.0, 2.0]))
 
 
 def test_a_refused_function_gives_its_reason():

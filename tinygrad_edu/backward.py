@@ -75,6 +75,8 @@ def reverse(
                 if node.operation is not None:
                     file_under(cotangents, node, g)
                 continue
+            if wanted is not None and wanted.isdisjoint(node.inputs):
+                continue  # a target with nothing wanted before it: its own past may be gone
             saved = node.saved
             if saved is None:
                 raise freed(node)

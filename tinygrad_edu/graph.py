@@ -39,16 +39,21 @@ __all__ = [
 
 
 class State:
-    """What holds for the running thread or task: is the graph recorded, under which scope, are NaNs looked for."""
+    """What holds for the running thread or task: is the graph recorded, under which scope, are NaNs looked for.
 
-    __slots__ = ("anomaly", "recording", "scope")
+    variables: the inputs of the transforms (grad, vjp, ...) whose function is running, outermost first.
+    """
 
-    def __init__(self, recording: bool = True, scope: str = "", anomaly: bool = False) -> None:
-        self.recording, self.scope, self.anomaly = recording, scope, anomaly
+    __slots__ = ("anomaly", "recording", "scope", "variables")
+
+    def __init__(
+        self, recording: bool = True, scope: str = "", anomaly: bool = False, variables: frozenset[Node] = frozenset()
+    ) -> None:
+        self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
-        return State(**{"recording": self.recording, "scope": self.scope, "anomaly": self.anomaly, **changed})
+        return State(**{name: changed.get(name, getattr(self, name)) for name in self.__slots__})
 
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.
@@ -75,7 +80,7 @@ def scope(name: str) -> Iterator[None]:
     """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
-    token = STATE.set(State(state.recording, path, state.anomaly))
+    token = STATE.set(State(state.recording, path, state.anomaly, state.variables))
     try:
         yield
     finally:

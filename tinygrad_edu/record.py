@@ -123,6 +123,7 @@ def note_cut(out: Variable, *operands: Any) -> None:
                 out._cut = cut
 
 
+FLOAT = np.dtype(np.float64)
 MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
 
@@ -192,7 +193,8 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     for position, operand in enumerate(operands):
         if isinstance(operand, Variable) and operand._node is not None:
             tracked |= 1 << position
-    if not tracked or not state.recording:
+    steps = type(value) is not tuple and getattr(value, "dtype", FLOAT).kind != "f"  # integers move in jumps
+    if not tracked or not state.recording or steps:
         return outputs(kind, value, None, operands)
     plan: Plan | SequencePlan = (
         operation.plans[tracked] if operation.sequence is None else SequencePlan(operation, tracked, len(operands))
@@ -203,8 +205,10 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         for operand in operands
     )  # fmt: skip
     bound = dict(zip(operation.parameters, raw, strict=False))
-    if operation.sequence is not None and operation.parameters[-1] == operation.sequence:
-        bound[operation.sequence] = raw[len(operation.parameters) - 1 :]  # f(x, *arrays)
+    if operation.sequence is not None:
+        place = operation.parameters.index(operation.sequence)
+        if not isinstance(args[place], list | tuple):
+            bound[operation.sequence] = raw[place:]  # f(x, *arrays)
     bound.update(raw_kwargs)
     saved = tuple([lookup(name, bound, value, operation) for name in plan.names])
     several = isinstance(value, tuple)

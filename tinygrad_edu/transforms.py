@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.backward import reverse
+from tinygrad_edu.backward import reachable, reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError
 from tinygrad_edu.graph import STATE, user_location
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
@@ -58,11 +58,6 @@ def gradients(
     return rebuild(results)
 
 
-def recording() -> Any:
-    """Record, also inside no_grad: a transform asks for its gradient itself."""
-    return STATE.set(STATE.get().but(recording=True))
-
-
 class Traced:
     """One call of f, recorded: its arguments as fresh inputs, its output, and how to give results back."""
 
@@ -73,11 +68,17 @@ class Traced:
         self.inputs = [fresh(leaf) for leaf in leaves]
         for k, replaced in zip(argnums, self.rebuild(self.inputs), strict=True):
             args[k] = replaced
-        token = recording()
+        outer = STATE.get().variables
+        variables = outer.union(x._node for x in self.inputs if x._node is not None)
+        token = STATE.set(STATE.get().but(recording=True, variables=variables))  # also inside no_grad: it was asked for
         try:
             self.output = f(*args, **keywords)
         finally:
             STATE.reset(token)
+        if outer and not self.tensors_in:
+            # d/dx (x · d/dy (x y)): the inner derivative is asked at a number, and yet depends on the outer x.
+            made = [leaf._node for leaf in flatten(self.output)[0] if isinstance(leaf, Tensor)]
+            self.tensors_in = not outer.isdisjoint(reachable([node for node in made if node is not None]))
 
     def pull(self, output: Any, cotangent: Any = None) -> list[Any]:
         """The cotangents of the inputs, zeros where the output does not depend on one."""
@@ -194,30 +195,34 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
 
 def jacobian(f: Function, argnums: int = 0) -> Function:
-    """x ↦ J of shape output.shape + x.shape, one reverse pass for each output element."""
+    """x ↦ J of shape output.shape + x.shape, one reverse pass for each output element.
+
+    For nests, a nest in the structure of the output, and in each place one in the structure of the argument.
+    """
 
     @functools.wraps(f)
     def full(*args: Any, **keywords: Any) -> Any:
         traced = Traced(f, args, (argnums,), keywords)
-        output = traced.output
-        if not isinstance(output, Tensor):
-            raise NotTrackedError(
-                f"the function returned {type(output).__name__}, not a Tensor. "
-                f"Called {user_location()}"
-            )
-        rows = []
-        for place in np.ndindex(output.shape):
-            unit = np.zeros(output.shape, output.dtype)
-            unit[place] = 1.0
-            rows.append(traced.pull(output, unit[()]))
-        columns = [
-            np.reshape(np.stack([row[k] for row in rows]), output.shape + x.shape)
-            if rows else np.zeros(output.shape + x.shape, x.dtype)
-            for k, x in enumerate(traced.inputs)
-        ]  # fmt: skip
-        return traced.rebuild(columns)[0]
+        outputs, rebuild_output = flatten(traced.output)
+        return rebuild_output([traced.rebuild(block(traced, output))[0] for output in outputs])
 
     return full
+
+
+def block(traced: Traced, output: Any) -> list[Any]:
+    """The derivatives of one output by every input."""
+    if not isinstance(output, Tensor):
+        raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. Called {user_location()}")
+    rows = []
+    for place in np.ndindex(output.shape):
+        unit = np.zeros(output.shape, output.dtype)
+        unit[place] = 1.0
+        rows.append(traced.pull(output, unit[()]))
+    return [
+        np.reshape(np.stack([row[k] for row in rows]), output.shape + x.shape)
+        if rows else np.zeros(output.shape + x.shape, x.dtype)
+        for k, x in enumerate(traced.inputs)
+    ]  # fmt: skip
 
 
 def hessian(f: Function, argnums: int = 0) -> Function:
