@@ -183,7 +183,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 @composite(np.pad)
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if isinstance(pad_width, dict):
-        named = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
+        named: list[Any] = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
         pad_width = [np.broadcast_to(width, (2,)) for width in named]
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
     if mode == "constant":
