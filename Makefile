@@ -12,9 +12,6 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # On matrices this small a second BLAS thread costs more than it gives: fivefold, where another program runs too.
 export OMP_NUM_THREADS ?= 1
 
-# Without it, Linux would fetch two gigabytes of CUDA that no check here uses.
-CPU_WHEELS := --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
-
 .PHONY: help train test crosscheck bench docs lint clean
 
 help:  ## this list
@@ -31,8 +28,6 @@ crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optim
 
 bench: $(VENV)/has-bench  ## time the engine beside its peers, into docs/benchmarks.md; ARGS=--quick is short
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
-
-$(VENV)/has-bench: PIP_FLAGS := $(CPU_WHEELS)
 
 docs: $(VENV)/has-docs  ## build the site into docs/_build; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
@@ -51,11 +46,10 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) -m venv failed (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
-$(VENV)/has-crosscheck: PIP_FLAGS := $(CPU_WHEELS)
 $(VENV)/has-crosscheck: $(VENV)/has-test
 
 $(VENV)/has-%: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	@touch $@
 
 .SECONDARY:
