@@ -1,4 +1,4 @@
-"""The pictures that the README shows, drawn again: `.venv/bin/python docs/make_pictures.py`; needs Graphviz.
+"""The pictures of the README and the docs, drawn again: `.venv/bin/python docs/make_pictures.py`; needs Graphviz.
 
 They are kept in the repository, because a README is read where nothing can be run.
 """
@@ -7,20 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_edu import Tensor, draw
+from tinygrad_edu import Tensor, draw, functional
 
 HERE = Path(__file__).parent
 
 
-def affine_tanh() -> Tensor:
-    """tanh(x W + b) summed, after its backward pass: three leaves with their gradients' norms."""
-    x = Tensor([[2.0, 1.0], [-1.0, 0.5]], requires_grad=True, name="x")
-    W = Tensor([[0.5, -0.3, 0.8], [0.2, 0.4, -0.6]], requires_grad=True, name="W")
-    b = Tensor([0.1, -0.1, 0.0], requires_grad=True, name="b")
-    loss = np.tanh(x @ W + b).sum()
+def example() -> Tensor:
+    """The README's example, after its backward pass: the leaf shows its gradient's norm."""
+    W = Tensor([[0.5, -0.3], [0.2, 0.4]], requires_grad=True, name="W")
+    loss = np.mean(np.tanh(np.array([2.0, 1.0]) @ W) ** 2)
     loss.backward()
     return loss
 
 
+def attention() -> Tensor:
+    """What functional.attention records."""
+    rng = np.random.default_rng(0)
+    q, k, v = (Tensor(rng.standard_normal((8, 16)), requires_grad=True, name=name) for name in "QKV")
+    return functional.attention(q, k, v)
+
+
 if __name__ == "__main__":
-    draw(affine_tanh(), path=HERE / "graph.svg")
+    for picture in (example, attention):
+        draw(picture(), path=HERE / f"{picture.__name__}.svg")
