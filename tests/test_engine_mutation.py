@@ -15,7 +15,8 @@ def refuses_after(change, x, loss):
     """backward() raises MutationError after the change, says where it was recorded, and touches no gradient."""
     x.grad = np.full(x.shape, 7.0)
     change()
-    with pytest.raises(MutationError, match=r"recorded at test_engine_mutation\.py:\d+, needs '\w+' .*was changed since"):
+    message = r"recorded at test_engine_mutation\.py:\d+, needs '\w+' .*was changed since"
+    with pytest.raises(MutationError, match=message):
         loss.backward()
     np.testing.assert_array_equal(x.grad.numpy(), 7.0)
 

@@ -182,8 +182,10 @@ def test_a_refused_function_gives_its_reason():
 @pytest.mark.parametrize(
     ("call", "keyword"),
     [
-        (lambda x: np.exp(x, where=np.array([True, False])), "where"), (lambda x: np.var(x, correction=1), "correction"),
-        (lambda x: np.quantile(x, 0.5, method="lower"), "method"), (lambda x: np.mean(x, out=np.empty(())), "out"),
+        (lambda x: np.exp(x, where=np.array([True, False])), "where"),
+        (lambda x: np.var(x, correction=1), "correction"),
+        (lambda x: np.quantile(x, 0.5, method="lower"), "method"),
+        (lambda x: np.mean(x, out=np.empty(())), "out"),
         (lambda x: np.add(x, 1.0, dtype=np.float32), "dtype"), (lambda x: np.add(x, 1.0, casting="no"), "casting"),
         (lambda x: np.add(x, 1.0, where=np.array([True, False])), "where"),
     ],
