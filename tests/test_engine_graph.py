@@ -154,6 +154,24 @@ def test_a_gradient_is_never_the_callers_cotangent():
     assert x.grad.tolist() == [3.0, 4.0]
 
 
+def test_a_cotangent_handed_on_to_two_places_is_not_added_into():
+    """s + x gives both the very same array; x then gets a second share, and s must not see it."""
+    x, y, c = leaf([1.0, 2.0]), leaf([3.0, 4.0]), np.array([5.0, 6.0])
+    s = x + y
+    (s + x).backward(c)
+    assert x.grad.tolist() == [10.0, 12.0]
+    assert y.grad.tolist() == [5.0, 6.0]
+    assert c.tolist() == [5.0, 6.0]
+
+
+def test_every_use_of_one_of_several_outputs_counts():
+    a = leaf(np.diag([1.0, 2.0]))
+    w, _ = np.linalg.eigh(a)
+    first, second = w[0] * 3.0, w * w
+    np.sum(second + first).backward()
+    np.testing.assert_allclose(a.grad.numpy(), np.diag([2.0 + 6.0, 4.0]))
+
+
 def test_two_leaves_of_one_sum_do_not_share_a_gradient():
     x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     np.sum(x + y).backward()

@@ -1,14 +1,16 @@
 """Bad input never returns a wrong number: it raises, says what and where, and leaves every gradient as it was."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, errors, gradients, no_grad, primitive
+from tinygrad_edu import Tensor, errors, gradients, no_grad, primitive, scope
 from tinygrad_edu.errors import (
     CotangentError,
     DtypeError,
+    FreedGraphError,
     ItemAssignmentError,
     LostGradientError,
     NotTrackedError,
@@ -206,6 +208,29 @@ def test_a_tensor_where_no_rule_is_raises():
 def test_an_index_out_of_range_stays_an_index_error(index):
     with pytest.raises(IndexError, match=here("")):
         leaf([1.0, 2.0, 3.0])[index]
+
+
+# The line
+
+
+def test_messages_name_the_very_line():
+    x = leaf([1.0, 2.0])
+    line = sys._getframe().f_lineno + 1
+    y = (
+        np.exp(x)
+    )  # fmt: skip
+    np.sum(y).backward()
+    with pytest.raises(FreedGraphError, match=rf"^exp, recorded at test_engine_safety\.py:{line + 1}: "):
+        np.sum(y).backward()
+    with pytest.raises(ShapeError) as caught:
+        line = sys._getframe().f_lineno; x @ np.ones(3)  # noqa: B018, E702
+    assert str(caught.value).endswith(f"Called at test_engine_safety.py:{line}")
+
+
+def test_messages_name_the_scope():
+    with pytest.raises(ShapeError, match=r"at test_engine_safety\.py:\d+, in blocks\.0\.attention$"):
+        with scope("blocks.0"), scope("attention"):
+            leaf([1.0, 2.0]) @ np.ones(3)
 
 
 # Shapes
