@@ -138,10 +138,8 @@ def operand(value: Any) -> Any:
         try:
             array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
         except ValueError as error:
-            raise ShapeError(
-                f"no array can be made of this {type(value).__name__}: {error} "
-                f"Called {user_location()}"
-            ) from None
+            where = f"Called {user_location()}"
+            raise ShapeError(f"no array can be made of this {type(value).__name__}: {error} {where}") from None
     if array.dtype.kind not in "fiub":
         raise DtypeError(
             f"{describe(array)} has no gradient here: operands are real numbers (float, integer, boolean)"
@@ -190,20 +188,18 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if state.anomaly:
         check_forward(operation, raw, value)
     tracked = 0
-    for position, operand in enumerate(operands):
-        if isinstance(operand, Variable) and operand._node is not None:
+    for position, each in enumerate(operands):
+        if isinstance(each, Variable) and each._node is not None:
             tracked |= 1 << position
-    steps = type(value) is not tuple and getattr(value, "dtype", FLOAT).kind != "f"  # integers move in jumps
-    if not tracked or not state.recording or steps:
+    dtype_kind = "f" if type(value) is tuple else getattr(value, "dtype", FLOAT).kind
+    if dtype_kind in "cO":
+        operand(value)  # raises: neither complex numbers nor objects have a gradient here
+    if not tracked or not state.recording or dtype_kind != "f":  # integers move in jumps
         return outputs(kind, value, None, operands)
     plan: Plan | SequencePlan = (
         operation.plans[tracked] if operation.sequence is None else SequencePlan(operation, tracked, len(operands))
     )
-    inputs = tuple(
-        fixed(strip(operand), operand) if getattr(operand, "_node", None) is None
-        else operand._node
-        for operand in operands
-    )  # fmt: skip
+    inputs = tuple([getattr(each, "_node", None) or fixed(strip(each), each) for each in operands])
     bound = dict(zip(operation.parameters, raw, strict=False))
     if operation.sequence is not None:
         place = operation.parameters.index(operation.sequence)
@@ -267,7 +263,7 @@ def strip(argument: Any) -> Any:
         return argument._value
     if isinstance(argument, list | tuple):
         return type(argument)([strip(element) for element in argument])
-    return argument
+    return operand(argument) if isinstance(argument, np.ma.MaskedArray) else argument
 
 
 def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -> Any:
