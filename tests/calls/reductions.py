@@ -118,6 +118,8 @@ CALLS = {
     np.mean: chosen(over(np.mean)),
     np.max: chosen(over(np.max, distinct=True), initial=[-9.0, 0.1]),
     np.min: chosen(over(np.min, distinct=True), initial=[9.0, -0.1]),
+    np.amax: over(np.amax, distinct=True),
+    np.amin: over(np.amin, distinct=True),
     np.ptp: over(np.ptp, distinct=True, smallest=2),
     np.prod: chosen(prod, initial=[1.0, -2.0]),
     np.var: chosen(over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),

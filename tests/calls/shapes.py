@@ -212,6 +212,7 @@ def rot90(d):
 
 CALLS = {
     astype: lambda d: Call(astype, (d.array(d.shape()), d.pick(float, np.float64, "float64"))),
+    np.astype: lambda d: Call(np.astype, (d.array(d.shape()), d.pick(float, np.float64))),
     np.copy: on(np.copy),
     np.reshape: reshape,
     np.ravel: ravel,

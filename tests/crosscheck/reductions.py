@@ -99,6 +99,8 @@ CASES = {
     np.mean: reduction(np.mean, lambda t, dim: t.mean(dim)),
     np.max: reduction(np.max, lambda t, dim: t.amax(dim)),
     np.min: reduction(np.min, lambda t, dim: t.amin(dim)),
+    np.amax: reduction(np.amax, lambda t, dim: t.amax(dim)),
+    np.amin: reduction(np.amin, lambda t, dim: t.amin(dim)),
     np.ptp: reduction(np.ptp, lambda t, dim: t.amax(dim) - t.amin(dim)),
     np.prod: reduction(np.prod, lambda t, dim: t.prod(dim)),
     np.nansum: reduction(np.nansum, lambda t, dim: t.nansum(dim)),

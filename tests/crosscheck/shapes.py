@@ -181,6 +181,7 @@ def offset(d, shape):
 
 CASES = {
     astype: one(0, lambda d, shape: lambda x: astype(x, np.float64 if x.dtype.kind == "f" else x.dtype)),
+    np.astype: one(0, lambda d, shape: lambda x: np.astype(x, np.float64) if x.dtype.kind == "f" else x),
     np.reshape: one(0, told(np.reshape, factor)),
     np.ravel: one(0, plainly(np.ravel)),
     np.transpose: one(1, lambda d, s: told(np.transpose, d.pick(order, lambda d, s: None))(d, s)),

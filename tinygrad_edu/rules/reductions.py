@@ -65,6 +65,16 @@ for extreme in (np.max, np.min):
     )
 
 
+@composite(np.amax)
+def amax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims)
+
+
+@composite(np.amin)
+def amin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.min(a, axis=axis, keepdims=keepdims)
+
+
 def cumsum_argument(g: Any, a_shape: Any, axis: int | None = None) -> Any:
     """Element k went into every sum from k on: the cotangents, summed from the far end."""
     over = 0 if axis is None else axis

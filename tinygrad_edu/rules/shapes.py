@@ -19,6 +19,7 @@ def astype(a: Any, dtype: Any) -> Any:
     return a.astype(dtype)
 
 
+composite(np.astype)(lambda x, dtype: astype(x, dtype))
 derivative(
     np.reshape, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), parameters="a shape order",
     neutral="copy shape",
