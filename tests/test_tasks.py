@@ -1,5 +1,7 @@
 """Answers are right, splits share nothing, batches say what is padding, and a seed settles every byte."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,13 +82,19 @@ def test_a_sample_is_balanced_over_operations_and_stays_within_its_split(seed, c
     assert max(counts) - min(counts) <= 1
 
 
-def test_every_answer_of_an_operation_is_drawn_equally_often():
+def test_an_answer_is_drawn_as_often_as_the_square_root_of_the_number_of_its_inputs():
     split = make_splits(DigitTask(), seed=0)["train"]
-    drawn = [split.examples[k] for k in split.sample(50_000, np.random.default_rng(0))]
+    available = Counter((example.operation, example.answer) for example in split.examples)
+    drawn = Counter(split.examples[k] for k in split.sample(50_000, np.random.default_rng(0)))
+    per_answer = Counter()
+    for example, count in drawn.items():
+        per_answer[example.operation, example.answer] += count
     for operation in OPERATIONS:
-        available = {example.answer for example in split.examples if example.operation == operation}
-        counts = [sum(e.operation == operation and e.answer == answer for e in drawn) for answer in available]
-        assert all(abs(n - 10_000 / len(available)) < 200 for n in counts)  # 6 standard deviations
+        roots = {key: np.sqrt(count) for key, count in available.items() if key[0] == operation}
+        for key, root in roots.items():
+            expected = 10_000 * root / sum(roots.values())
+            assert abs(per_answer[key] - expected) < 6 * np.sqrt(expected)
+    assert len(drawn) == len(split)  # every input has its turn
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():

@@ -119,16 +119,18 @@ class Split:
             raise ValueError("a split needs at least one example")
         self.examples = list(examples)
         self.tokens, self.targets = arrays(self.examples, decoder)
-        # Cells: the examples of one operation and one answer, next to each other in `order`.
+        # Cells: the examples of one operation and one answer, next to each other in `_order`; cells of one operation
+        # next to each other too. `_edges` runs up to k + 1 within operation k, in steps as large as a cell is likely.
         names = {name: number for number, name in enumerate(dict.fromkeys(e.operation for e in examples))}
         keys = [(names[e.operation], e.answer) for e in examples]
-        cells = sorted(set(keys))
-        number = {cell: k for k, cell in enumerate(cells)}
+        number = {cell: k for k, cell in enumerate(sorted(set(keys)))}
         cell_of = np.array([number[key] for key in keys])
         self._order = np.argsort(cell_of, kind="stable")
         self._size = np.bincount(cell_of)
         self._start = np.cumsum(self._size) - self._size
-        self._answers = np.bincount([operation for operation, _ in cells])  # different answers of an operation
+        self._cells = np.bincount([operation for operation, _ in number])  # of each operation
+        steps = (np.sqrt(part) for part in np.split(self._size, np.cumsum(self._cells)[:-1]))
+        self._edges = np.concatenate([k + np.cumsum(step) / step.sum() for k, step in enumerate(steps)])
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -136,13 +138,14 @@ class Split:
     def sample(self, count: int, rng: np.random.Generator) -> Ints:
         """Indices drawn with replacement, equally many for each operation (±1), shuffled.
 
-        Within an operation every answer that occurs is equally likely, and so is every input with that answer:
-        of all inputs of Max, 27 % have the answer 9 and 0.1 % the answer 0.
+        Within an operation an answer is as likely as the square root of the number of its inputs, and they are equally
+        likely. Of 1,000 inputs of Max, 271 have the answer 9 and one has 0: drawn evenly, Max would hardly ever be 0;
+        with answers drawn evenly, (0,0,0) would come 160 times an epoch, be learnt by heart and taken for (0,0,1).
         """
-        operation = np.arange(count) % len(self._answers)
-        first = np.cumsum(self._answers) - self._answers
-        cell = first[operation] + rng.integers(0, self._answers[operation])
-        drawn = self._order[self._start[cell] + rng.integers(0, self._size[cell])]
+        operation = np.arange(count) % len(self._cells)
+        cell = np.searchsorted(self._edges, operation + rng.random(count), side="right")
+        cell = np.minimum(cell, np.cumsum(self._cells)[operation] - 1)  # where the edges' rounding leaves a gap
+        drawn: Ints = self._order[self._start[cell] + rng.integers(0, self._size[cell])]
         return rng.permutation(drawn)
 
     def batches(self, size: int, indices: Ints | None = None) -> Iterator[Batch]:

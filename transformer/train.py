@@ -53,7 +53,7 @@ class TrainConfig:
     epochs: int = 5
     examples: int = 8000
     batch_size: int = 32
-    lr: float = 1e-3
+    lr: float = 2e-3
     warmup: int = 100
     clip: float = 1.0
 
