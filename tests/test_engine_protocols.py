@@ -226,11 +226,12 @@ def test_a_primitive_with_two_outputs_collects_both_cotangents():
 def test_rules_can_be_declared_for_numpys_functions_that_have_none():
     with pytest.raises(UnsupportedError):
         np.unwrap(leaf([1.0, 2.0]))
+    left_out = _registry[np.unwrap]
     try:
         derivative(np.unwrap, lambda g: g, parameters="p")  # shifts by multiples of 2π
         assert grad(lambda x: np.unwrap(x)[1] * 2.0)(np.array([1.0, 9.0])).tolist() == [0.0, 2.0]
     finally:
-        _registry.pop(np.unwrap)  # a test leaves the registry as it found it
+        _registry[np.unwrap] = left_out  # a test leaves the registry as it found it
 
 
 def test_keywords_that_a_primitive_does_not_name_are_refused():

@@ -115,8 +115,11 @@ def derivative(
 
 
 def enter(function: Callable[..., Any], operation: Operation) -> None:
-    """One function, one entry: NumPy's aliases (concat, permute_dims) are the same object, and need no second."""
-    if function in _registry:
+    """One function, one entry: NumPy's aliases (concat, permute_dims) are the same object, and need no second.
+
+    What was left out may be given a rule.
+    """
+    if function in _registry and not isinstance(_registry[function], Refusal):
         raise ValueError(f"{operation.name} is declared already, as {_registry[function]!r}")
     _registry[function] = operation
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_edu.primitive import Operation, Primitive, registry
-from tinygrad_edu.rules import elementwise, fused, indexing, linalg, norms, reductions, shapes, signals
+from tinygrad_edu.rules import elementwise, fused, indexing, left_out, linalg, norms, reductions, shapes, signals
 
 __all__ = [
     "elementwise",
     "fused",
     "indexing",
+    "left_out",
     "linalg",
     "lookup",
     "norms",
