@@ -243,3 +243,24 @@ def test_gradients_take_nests_of_inputs():
     found = gradients(np.sum(x * y), {"a": x, "b": [y]})
     np.testing.assert_array_equal(found["a"].numpy(), V)
     np.testing.assert_array_equal(found["b"][0].numpy(), X)
+
+
+def test_derivatives_by_cotangents_and_tangents():
+    """The pullback is linear in its cotangent and the pushforward in its tangent; both slopes are J itself."""
+    by_cotangent = grad(lambda g: np.sum(vjp(np.sin, X)[1](g)[0]))(np.ones(X.shape))
+    by_tangent = grad(lambda v: np.sum(jvp(np.sin, (X,), (v,))[1]))(np.ones(X.shape))
+    np.testing.assert_allclose(by_cotangent, np.cos(X), rtol=1e-14)
+    np.testing.assert_allclose(by_tangent, np.cos(X), rtol=1e-14)
+
+
+def test_pullback_may_bring_something_along():
+    value, pullback, extra = vjp(lambda x: (np.sum(x * x), {"twice": x * 2.0}), X, has_aux=True)
+    np.testing.assert_allclose(value, np.sum(X * X))
+    np.testing.assert_allclose(pullback(1.0)[0], 2.0 * X)
+    np.testing.assert_allclose(extra["twice"], 2.0 * X)
+
+
+def test_jacobian_by_several_arguments_is_a_tuple():
+    first, second = jacobian(lambda a, b: a * b, argnums=(0, 1))(X, 3.0 * X)
+    np.testing.assert_allclose(first, np.diag(3.0 * X))
+    np.testing.assert_allclose(second, np.diag(X))

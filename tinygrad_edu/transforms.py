@@ -82,15 +82,15 @@ class Traced:
 
     def pull(self, output: Any, cotangent: Any = None) -> list[Any]:
         """The cotangents of the inputs, zeros where the output does not depend on one."""
+        keep = self.tensors_in or isinstance(cotangent, Tensor)
         found = (
-            gradients(output, self.inputs, cotangent, create_graph=self.tensors_in, allow_unused=True)
+            gradients(output, self.inputs, cotangent, create_graph=keep, allow_unused=True)
             if isinstance(output, Tensor) and output.requires_grad
             else [None] * len(self.inputs)
         )
-        return [
-            self.give(Tensor(np.zeros(x.shape, x.dtype)) if g is None else g)
-            for g, x in zip(found, self.inputs, strict=True)
-        ]
+        pairs = zip(found, self.inputs, strict=True)
+        filled = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for g, x in pairs]
+        return filled if keep else [self.give(g) for g in filled]
 
     def give(self, value: Any) -> Any:
         """Tensors to who brought Tensors, arrays to who brought arrays."""
@@ -149,13 +149,15 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     return gradient
 
 
-def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """(f(*x), pullback): the pullback takes a cotangent in the structure of the output, as often as wanted.
 
-    It returns a tuple with one entry for each argument, in that argument's structure.
+    It returns a tuple with one entry for each argument, in that argument's structure. With has_aux, f returns
+    (value, extra), and the result is (value, pullback, extra).
     """
     traced = Traced(f, primals, range(len(primals)), {})
-    outputs, rebuild_output = flatten(traced.output)
+    output, extra = traced.output if has_aux else (traced.output, None)
+    outputs, rebuild_output = flatten(output)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         total: list[Any] | None = None
@@ -164,7 +166,8 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
             total = shares if total is None else [a + b for a, b in zip(total, shares, strict=True)]
         return tuple(traced.rebuild(total or []))
 
-    return rebuild_output([traced.give(output) for output in outputs]), pullback
+    value = rebuild_output([traced.give(output) for output in outputs])
+    return (value, pullback, map_tree(traced.give, extra)) if has_aux else (value, pullback)
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -172,6 +175,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     traced = Traced(f, tuple(primals), range(len(primals)), {})
     outputs, rebuild = flatten(traced.output)
     directions = flatten(list(tangents))[0]
+    traced.tensors_in |= any(isinstance(v, Tensor) for v in directions)
     if [np.shape(v) for v in directions] != [x.shape for x in traced.inputs]:
         raise CotangentError(
             f"tangents of shapes {[np.shape(v) for v in directions]} for primals of shapes "
@@ -194,17 +198,20 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     return rebuild([traced.give(output) for output in outputs]), rebuild(pushed)
 
 
-def jacobian(f: Function, argnums: int = 0) -> Function:
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """x ↦ J of shape output.shape + x.shape, one reverse pass for each output element.
 
-    For nests, a nest in the structure of the output, and in each place one in the structure of the argument.
+    For nests, a nest in the structure of the output, and in each place one in the structure of the argument; for
+    several argnums a tuple of them.
     """
 
     @functools.wraps(f)
     def full(*args: Any, **keywords: Any) -> Any:
-        traced = Traced(f, args, (argnums,), keywords)
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        traced = Traced(f, args, numbers, keywords)
         outputs, rebuild_output = flatten(traced.output)
-        return rebuild_output([traced.rebuild(block(traced, output))[0] for output in outputs])
+        blocks = [traced.rebuild(block(traced, output)) for output in outputs]
+        return rebuild_output([each[0] if isinstance(argnums, int) else tuple(each) for each in blocks])
 
     return full
 
@@ -225,8 +232,8 @@ def block(traced: Traced, output: Any) -> list[Any]:
     ]  # fmt: skip
 
 
-def hessian(f: Function, argnums: int = 0) -> Function:
-    """x ↦ the matrix of second derivatives of a scalar f, of shape x.shape + x.shape."""
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """x ↦ the matrix of second derivatives of a scalar f, of shape x.shape + x.shape; nests as jacobian has them."""
 
     def gradient_of_tensors(*args: Any, **keywords: Any) -> Any:
         return grad(f, argnums)(*args, **keywords)
