@@ -27,7 +27,7 @@ ROWS = {
         "protocols",
         "methods",
         "tensor",
-        "explain memory",
+        "convolution explain memory",
         "recompute transforms functional",
         "nn",
         "optim numerics",

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
 from tinygrad_edu.errors import DtypeError, ShapeError
 from tinygrad_edu.rules import fused
 from tinygrad_edu.rules.elementwise import erf
@@ -20,6 +21,10 @@ from tinygrad_edu.tensor import Tensor, stop_gradient
 
 __all__ = [
     "attention",
+    "avg_pool1d",
+    "avg_pool2d",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "embedding",
@@ -27,6 +32,8 @@ __all__ = [
     "layer_norm",
     "log_softmax",
     "logsumexp",
+    "max_pool1d",
+    "max_pool2d",
     "mse",
     "relu",
     "rms_norm",
