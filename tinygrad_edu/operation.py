@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "SequencePlan",
     "needs_of",
     "qualified_name",
+    "sequence_plan",
 ]
 
 Rule = Callable[..., Any]
@@ -164,6 +166,12 @@ class SequencePlan:
         ]
         self.selects, self.foreign = operation.selects, operation.foreign
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
+
+
+@functools.lru_cache(maxsize=1024)
+def sequence_plan(operation: Primitive, tracked: int, count: int) -> SequencePlan:
+    """The plan for so many elements, made once."""
+    return SequencePlan(operation, tracked, count)
 
 
 def told(rule: Rule, place: int, element: int) -> Rule:

@@ -15,7 +15,7 @@ from tinygrad_edu.complaints import advice_for, complain, describe
 from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
 from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
-from tinygrad_edu.operation import Plan, Primitive, SequencePlan
+from tinygrad_edu.operation import Plan, Primitive, SequencePlan, sequence_plan
 from tinygrad_edu.seals import Seal, fingerprint
 
 __all__ = ["Variable", "apply", "binary", "strip", "unary"]
@@ -196,9 +196,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         operand(value)  # raises: neither complex numbers nor objects have a gradient here
     if not tracked or not state.recording or dtype_kind != "f":  # integers move in jumps
         return outputs(kind, value, None, operands)
-    plan: Plan | SequencePlan = (
-        operation.plans[tracked] if operation.sequence is None else SequencePlan(operation, tracked, len(operands))
-    )
+    plan = operation.plans[tracked] if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
     inputs = tuple([getattr(each, "_node", None) or fixed(strip(each), each) for each in operands])
     bound = dict(zip(operation.parameters, raw, strict=False))
     if operation.sequence is not None:
