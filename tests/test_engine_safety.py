@@ -311,3 +311,26 @@ def test_every_error_is_of_one_family_and_also_pythons_own():
         assert issubclass(kind, errors.AutodiffError)
         if kind is not errors.AutodiffError:
             assert any(base.__module__ == "builtins" for base in kind.__bases__), name
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda x: np.sum(x, 0, None, np.zeros(3)), "out="), (lambda x: np.cov(x, x), "y="),
+        (lambda x: np.quantile(x, 0.5, 0, None, None, "lower"), "method="),
+        (lambda x: np.linalg.svd(x, False, False), "compute_uv="),
+        (lambda x: np.reshape(x.T, (2, 6), order="A").sum().backward(), "order='A'"),
+    ],
+)  # fmt: skip
+def test_an_option_given_by_its_place_is_refused_as_by_its_name(call, word):
+    with pytest.raises(UnsupportedError, match=word):
+        call(leaf(np.arange(12.0).reshape(4, 3)))
+
+
+def test_options_by_place_mean_what_they_mean_to_numpy():
+    data = np.arange(12.0).reshape(4, 3) ** 2
+    x = leaf(data)
+    np.testing.assert_allclose(np.var(x, 0, None, None, 1).numpy(), np.var(data, 0, None, None, 1))
+    assert np.prod(x, 0, None, None, True).shape == (1, 3)
+    assert np.median(x, 0, None, None, True).shape == (1, 3)
+    assert np.std(x, 0, None, None).shape == (3,)

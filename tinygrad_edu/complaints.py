@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_edu.errors import AutodiffError, DtypeError, ShapeError, TooLargeError
+from tinygrad_edu.errors import AutodiffError, DtypeError, ShapeError, TooLargeError, UnsupportedError
 from tinygrad_edu.graph import user_location
 
-__all__ = ["advice_for", "complain", "describe"]
+__all__ = ["complain", "describe", "refuse_keyword"]
 
 
 def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
@@ -58,6 +58,15 @@ def matmul_complaint(x: Any, y: Any) -> str:
     ]
     hint = "".join(f"; {what} would fit" for does, what in fits if does)
     return f"matmul: {x.shape} @ {y.shape}: inner sizes {inner[0]} and {inner[1]} differ{hint}."
+
+
+def refuse_keyword(operation: Any, name: str, value: Any, known: Any) -> None:
+    """UnsupportedError for an option that no derivative knows of, unless it is left at None."""
+    if name not in known and value is not None and value is not np._NoValue:
+        raise UnsupportedError(
+            f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
+            f"Called {user_location()}"
+        )
 
 
 def advice_for(keyword: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.complaints import advice_for, complain
+from tinygrad_edu.complaints import complain, refuse_keyword
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.graph import Cut, user_location, user_origin
 from tinygrad_edu.operation import Composite, Constant, Primitive, Refusal, qualified_name
@@ -28,8 +28,7 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     if isinstance(operation, Primitive):
         return apply(kind, operation, args, kwargs)
     if isinstance(operation, Composite):
-        check_keywords(operation, kwargs)
-        kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+        args, kwargs = as_defined(operation, args, kwargs)
         try:
             return operation.definition(*args, **kwargs)
         except Exception as error:
@@ -49,17 +48,24 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     raise UnsupportedError(unknown(function))
 
 
-def check_keywords(operation: Composite, kwargs: dict[str, Any]) -> None:
+VARARGS = 0x04  # the flag of a function that takes *args
+
+
+def as_defined(operation: Composite, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The call as the definition takes it: what stands at a place of NumPy's goes by NumPy's name."""
     code = operation.definition.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    numpys = getattr(getattr(operation.function, "_implementation", None), "__code__", None)
+    kept = len(args)
+    if numpys is not None and not (code.co_flags | numpys.co_flags) & VARARGS:
+        names = numpys.co_varnames[: numpys.co_argcount]
+        pairs = enumerate(zip(known, names, strict=False))
+        moved = (k for k, (ours, theirs) in pairs if ours != theirs and (ours in names or theirs in known))
+        kept = next(moved, len(known))
+        kwargs = {**dict(zip(names[kept:], args[kept:], strict=False)), **kwargs}
     for name, value in kwargs.items():
-        if name not in known and value is not None and value is not np._NoValue:
-            raise UnsupportedError(
-                f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
-                f"Called {user_location()}"
-            )
-    for name in [name for name in kwargs if name not in known]:
-        del kwargs[name]
+        refuse_keyword(operation, name, value, known)
+    return args[:kept], {k: v for k, v in kwargs.items() if k in known and v is not np._NoValue}
 
 
 def untracked(kind: type[Variable], value: Any) -> Any:

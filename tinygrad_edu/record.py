@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_edu.anomalies import check_forward
-from tinygrad_edu.complaints import advice_for, complain, describe
+from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
 from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
@@ -165,13 +165,12 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if kwargs:
         args, kwargs = arrays_first(positions, args, kwargs)
     raw, operands = unwrap(operation, args)
-    for name, value in kwargs.items():
-        if name not in operation.understood and value is not None and value is not np._NoValue:
-            raise UnsupportedError(
-                f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
-                f"Called {user_location()}"
-            )
-        if holds_gradient(value):
+    given = list(kwargs.items())
+    if operation.sequence is None and not operation.foreign:
+        given += zip(operation.parameters[len(positions) :], args[len(positions) :], strict=False)
+    for name, value in given:
+        refuse_keyword(operation, name, value, operation.understood)
+        if name in kwargs and holds_gradient(value):
             raise UnsupportedError(
                 f"{operation.name}: the Tensor passed as {name}= wants a gradient, and there is no derivative rule for "
                 f"it; pass {name}={name}.detach() if none should flow. Called {user_location()}"

@@ -24,7 +24,7 @@ def reshape(d):
     targets = [shape[::-1], -1, size, (1, -1), (*shape, 1), (1, *shape), [-1, 1]]
     if shape:
         targets += [(shape[0], -1), (-1, shape[-1])]
-    return Call(np.reshape, (d.array(shape), d.pick(*targets)), d.options(order=["C", "F", "A"]))
+    return Call(np.reshape, (d.array(shape), d.pick(*targets)), d.options(order=["C", "F"]))
 
 
 def ravel(d):

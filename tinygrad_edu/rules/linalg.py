@@ -257,7 +257,7 @@ def svd_argument(g: Any, z: Any, full_matrices: bool = True) -> Any:
     return out
 
 
-derivative(np.linalg.svd, svd_argument, domain=(FULL_RANK,), neutral="compute_uv hermitian")
+derivative(np.linalg.svd, svd_argument, domain=(FULL_RANK,), neutral="hermitian")
 composite(np.linalg.svdvals)(lambda x: np.linalg.svd(x, full_matrices=False)[1])
 
 

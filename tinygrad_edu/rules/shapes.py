@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.primitive import composite, constant, derivative, primitive, refuse
 from tinygrad_edu.rules.indexing import scatter
 from tinygrad_edu.rules.reductions import axes_of
@@ -13,15 +14,21 @@ from tinygrad_edu.rules.reductions import axes_of
 __all__ = ["astype"]
 
 
-@primitive(lambda g: g)
+@primitive(lambda g: g, neutral="dtype")
 def astype(a: Any, dtype: Any) -> Any:
     """a in another dtype; the cotangent comes back in a's own. An integer result carries no gradient."""
     return a.astype(dtype)
 
 
 composite(np.astype)(lambda x, dtype: astype(x, dtype))
+def reshape_argument(g: Any, a_shape: Any, order: str = "C") -> Any:
+    if order not in ("C", "F"):
+        raise UnsupportedError(f"reshape: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
+    return np.reshape(g, a_shape, order=order)  # type: ignore[call-overload]
+
+
 derivative(
-    np.reshape, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), parameters="a shape order",
+    np.reshape, reshape_argument, parameters="a shape order",
     neutral="copy shape",
 )  # fmt: skip
 
