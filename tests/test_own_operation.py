@@ -1,0 +1,43 @@
+"""The page about operations of one's own: its code runs from top to bottom and prints what stands below each block.
+
+In what the page says, … stands for anything.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+PAGE = TESTS.parent / "docs" / "own_operation.md"
+BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
+CUT = "-- end of a block --"
+
+
+def script_of(page):
+    """Its Python alone, each statement on the line it has in the page; a mark is printed after each block."""
+    lines, inside = [], False
+    for line in page.splitlines():
+        fence = line.startswith("```")
+        lines.append(line if inside and not fence else f"print({CUT!r})" if inside else "")
+        inside = not inside and line == "```python" if fence else inside
+    return "\n".join(lines)
+
+
+def test_page_runs_and_prints_what_it_says(tmp_path):
+    """In a process of its own: what it declares stays declared."""
+    page = PAGE.read_text(encoding="utf-8")
+    script = tmp_path / "own_operation.py"
+    script.write_text(script_of(page), encoding="utf-8")
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = done.stdout.split(CUT + "\n")[:-1]
+    promised = [output for _, output in BLOCKS.findall(page)]
+    assert len(promised) == len(printed) >= 10
+    for text, wanted in zip(printed, promised, strict=True):
+        pattern = ".*".join(map(re.escape, wanted.rstrip().split("…")))
+        assert re.fullmatch(pattern, text.rstrip(), re.S), f"{text}\nbut the page says\n{wanted}"
