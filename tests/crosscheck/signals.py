@@ -58,7 +58,7 @@ def grid_slopes(t, step, axis):
 def covariance(function, theirs):
     def case(d):
         rowvar = d.pick(True, False)
-        return lambda x: function(x, rowvar), lambda t: theirs(t if rowvar else t.T), [d.array((3, 4))]
+        return lambda x: function(x, rowvar=rowvar), lambda t: theirs(t if rowvar else t.T), [d.array((3, 4))]
 
     return case
 
