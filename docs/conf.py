@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import house  # noqa: E402
 import operations_page  # noqa: E402
+import subgradients_page  # noqa: E402
 
 project = "tinygrad_edu"
 author = "the tinygrad_edu authors"
@@ -42,5 +43,6 @@ def setup(app):
     reference = HERE / "reference"
     reference.mkdir(exist_ok=True)
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
+    (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     app.connect("autodoc-process-docstring", as_written)
