@@ -110,6 +110,12 @@ def test_row_of_minus_infinity_is_zeros_with_zero_gradient():
     assert F.logsumexp(np.array([np.inf, 0.0])) == np.inf
 
 
+def test_a_logit_of_plus_infinity_has_a_gradient_of_nan_not_of_zero():
+    """Its log-sum-exp is inf: a gradient of 0 would say that all is well."""
+    (g,) = pullback(F.logsumexp, [np.array([np.inf, 0.0])], 1.0)
+    assert np.isnan(g[0])
+
+
 # Norms
 
 

@@ -106,7 +106,7 @@ def shift(x: A, axis: int) -> A:
 def total(e: A, axis: int) -> A:
     """Σ e, or 1 where that is 0: every e is 0 then, and 0 / 1 and log 1 bring no NaN into the gradient."""
     sums = np.sum(e, axis=axis, keepdims=True)
-    return where(sums == 0, 1.0, sums)
+    return sums + (sums == 0)  # not where(): behind it, the 0 · inf of a logit of +inf would pass for "not selected"
 
 
 def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:
