@@ -37,7 +37,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             sources = entries(made, start)
 
             def again() -> list[Tensor]:
-                outputs = flatten(f(*args, **keywords))[0]
+                token = STATE.set(STATE.get().but(recording=True))  # also when backward() runs under no_grad
+                try:
+                    outputs = flatten(f(*args, **keywords))[0]
+                finally:
+                    STATE.reset(token)
                 return [outputs[k] for k in tracked]
 
             for k, node in zip(tracked, recomputed(f, again, [outputs[k] for k in tracked], sources), strict=True):

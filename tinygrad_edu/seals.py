@@ -35,20 +35,14 @@ class Seal(NamedTuple):
 
 
 def fingerprint(array: np.ndarray) -> int:
-    """A number that changes when the array does, by value or by position. One or two passes at memory speed."""
+    """A number that changes when the array does, by value or by position. One pass."""
     if array.dtype == np.longdouble and np.longdouble != np.float64:
         high = array.astype(np.float64)  # the padding bytes of a long double are noise
         return fingerprint(high) ^ fingerprint((array - high).astype(np.float64)) << 1
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     data: Any = array.reshape(-1).view(np.uint8)
-    whole = data.size // 4096 * 4096
-    if whole < 1 << 16:
-        return zlib.crc32(data)
-    words = data[:whole].view(np.uint64).reshape(-1, 512)
-    columns: Any = np.bitwise_xor.reduce(words, axis=0)
-    rows: Any = np.add.reduce(words, axis=1)
-    return zlib.crc32(data[whole:], zlib.crc32(rows, zlib.crc32(columns)))
+    return zlib.crc32(data)  # every byte: sums per row and column miss rows that change places
 
 
 def root_of(array: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
         out[index] = g
         return out
     g = np.asarray(g)
-    if isinstance(index, np.ndarray) and len(shape) == 2 and index.size * shape[0] <= 1 << 18:
+    if isinstance(index, np.ndarray) and len(shape) == 2 and index.size * shape[0] <= 1 << 18 and np.isfinite(g).all():
         return add_rows(g, index, shape)
     if g.dtype.itemsize > 8:
         out = np.zeros(shape, g.dtype)
