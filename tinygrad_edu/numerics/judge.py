@@ -1,0 +1,161 @@
+"""Is a claimed derivative right? Accept cheaply, reject expensively, and never pass what cannot be told.
+
+Accept: differences at three steps, extrapolated, agree with the claim to 1e-9 and among themselves to 1e-5. A wrong
+claim does so only by accident. Otherwise all steps are tried (ladder), the noise is measured, and the claim is wrong
+if it lies outside the error bar by more than it may itself have rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.numerics.ladder import NOTHING, Estimate, adjudicate, octave, triple
+from tinygrad_edu.numerics.line import Line, largest
+from tinygrad_edu.numerics.noise import stair_height
+from tinygrad_edu.numerics.oracles import complex_step, longdouble_derivative
+
+__all__ = ["Judgement", "Method", "Verdict", "judge"]
+
+Verdict = Literal["ok", "wrong", "kink", "unreliable"]
+Method = Literal["auto", "central", "complex", "longdouble"]
+
+CLOSE, SMOOTH = 1e-9, 1e-5
+EPSILON = 2.0**-52
+VAGUE = 1e-3  # an error bar above this part of the value tells nothing
+
+
+class Judgement(NamedTuple):
+    """What was claimed, what was measured, how far they may differ, and the verdict with a word on why."""
+
+    claimed: float
+    numeric: float
+    error: float
+    tolerance: float
+    step: float
+    evaluations: int
+    verdict: Verdict
+    note: str = ""
+
+
+def judge(line: Line, claimed: float, jitter: Callable[[], float] | None = None, method: Method = "auto") -> Judgement:
+    """Compare `claimed` with the derivative of φ along the line.
+
+    jitter: how much the claim itself changes when x changes in its last digits; asked only when in doubt.
+    method: "central" differences; the "complex" step or "longdouble" differences, for an f that allows them; "auto" is
+    central, with longdouble where central is too vague.
+    """
+    base = line.at(0.0)
+    if base is None or not any(np.isfinite(y[w != 0]).any() for w, y in zip(line.weights, base.outputs, strict=True)):
+        return told(line, claimed, NOTHING, math.inf, "unreliable", "f(x) is not finite")
+    if not math.isfinite(claimed):
+        return judge_infinite(line, claimed)
+    floor = 64.0 * EPSILON * (abs(claimed) + largest(line.gradient or []) * line.reach)
+    if method in ("auto", "central"):
+        for below in (6, 12):
+            quick = triple(line, octave(line, below))
+            if agrees(quick, claimed, floor) and (claimed or stays_put(line)):
+                return told(line, claimed, quick, floor + quick.error, "ok")
+    best = best_estimate(line, method)
+    floor += 64.0 * EPSILON * natural_scale(line)
+    allowed = best.error + floor
+    if math.isfinite(allowed):
+        if not abs(claimed - best.value) <= allowed and jitter is not None:
+            allowed += 4.0 * jitter()
+        if abs(claimed - best.value) <= allowed:
+            vague = too_vague(allowed, claimed, best.value, line)
+            note = "the error bar is too wide to tell" if vague else ""
+            return told(line, claimed, best, allowed, "unreliable" if vague else "ok", note)
+    return judge_sides(line, claimed, best, allowed, floor)
+
+
+def natural_scale(line: Line) -> float:
+    """The size of φ's terms over the size of x: what a derivative is as big as, if nothing cancels."""
+    return line.magnitude / line.top
+
+
+def agrees(quick: Estimate, claimed: float, floor: float) -> bool:
+    size = max(abs(claimed), abs(quick.value))
+    return abs(claimed - quick.value) <= max(CLOSE * size, floor) and quick.error <= max(SMOOTH * size, floor)
+
+
+def stays_put(line: Line) -> bool:
+    """Does f not move either when x moves far? A slope of 0 seen at small steps may be a slope below rounding."""
+    line.at(0.37 * line.top)
+    return not any(bool(np.any(moves)) for moves in line.moves)
+
+
+def best_estimate(line: Line, method: Method) -> Estimate:
+    if method == "complex":
+        return complex_step(line)
+    if method == "longdouble":
+        return longdouble_derivative(line)
+    central = adjudicate(line)
+    if method == "auto" and not central.error <= VAGUE * abs(central.value):
+        return min(central, longdouble_derivative(line), key=lambda estimate: estimate.error)
+    return central
+
+
+def too_vague(allowed: float, claimed: float, numeric: float, line: Line) -> bool:
+    """Would the tolerance let a wrong value pass? A zero is known as well as rounding lets any zero be known."""
+    size = max(abs(claimed), abs(numeric))
+    if size <= allowed:
+        return not allowed <= 1e-9 * max(natural_scale(line), largest(line.gradient or []) * line.reach)
+    return allowed > VAGUE * max(size, largest(line.gradient or []) * line.reach)
+
+
+def judge_infinite(line: Line, claimed: float) -> Judgement:
+    """inf is right where one side's slope grows without end, -inf where it falls; NaN never is."""
+    ends: list[float] = []
+    for sign in (1.0, -1.0):
+        steps = [sign * octave(line, below) for below in (10, 20, 30)]
+        slopes = [line.slope(min(h, 0.0), max(h, 0.0)) for h in steps]
+        first, second, third = (math.nan if slope is None else slope.value for slope in slopes)
+        if abs(third) > 4 * abs(second) > 16 * abs(first) > 0:
+            ends.append(math.copysign(math.inf, third))
+    if claimed in ends:
+        return told(line, claimed, NOTHING, math.inf, "kink", "the slope is infinite here, as claimed")
+    best = adjudicate(line)
+    if ends and not math.isnan(claimed):
+        return told(line, claimed, best, best.error, "wrong", f"the slope grows to {ends[0]}")
+    sides = adjudicate(line, -1.0), adjudicate(line, 1.0)
+    found = min(best, *sides, key=lambda estimate: estimate.error)
+    if math.isfinite(found.error) and not np.isnan(line.magnitude):
+        return told(line, claimed, found, found.error, "wrong", "not finite, where f has a slope")
+    return told(line, claimed, best, best.error, "unreliable", "neither the claim nor any difference is finite")
+
+
+def judge_sides(line: Line, claimed: float, best: Estimate, allowed: float, floor: float) -> Judgement:
+    """The claim is off the central value: at a kink it may be, as long as it lies between the two sides."""
+    left, right = adjudicate(line, -1.0), adjudicate(line, 1.0)
+    finite = [each for each in (left, right) if math.isfinite(each.error)]
+    slopes = f"slopes {left.value:.6g} from the left, {right.value:.6g} from the right"
+    if len(finite) == 2:
+        bars = left.error + right.error
+        sizes = abs(left.value) + abs(right.value)
+        if abs(left.value - right.value) > 2.0 * bars + 1e-6 * sizes:
+            slack = bars + floor + (allowed - best.error if math.isfinite(allowed) else 0.0)
+            between = min(left.value, right.value) - slack <= claimed <= max(left.value, right.value) + slack
+            return told(line, claimed, best, allowed, "kink" if between else "wrong", slopes)
+        if not math.isfinite(best.error):  # a place with a signature of its own, through which φ is smooth
+            best = min(finite, key=lambda estimate: estimate.error)
+            allowed = bars + floor
+            if abs(claimed - best.value) <= allowed:
+                return told(line, claimed, best, allowed, "ok")
+    elif len(finite) == 1 and abs(claimed - finite[0].value) <= finite[0].error + floor:
+        only = finite[0]
+        return told(line, claimed, only, only.error + floor, "kink", "right on one side; f jumps, or ends here")
+    if not math.isfinite(best.error):
+        return told(line, claimed, best, allowed, "unreliable", "no steps agree with each other")
+    if allowed > VAGUE * max(abs(claimed), abs(best.value)) and abs(claimed - best.value) <= 10.0 * allowed:
+        return told(line, claimed, best, allowed, "unreliable", "the error bar is too wide to tell")
+    if claimed == 0.0 and 0.0 < stair_height(line):
+        return told(line, claimed, best, allowed, "unreliable", "f stands still around x and moves in jumps beyond")
+    return told(line, claimed, best, allowed, "wrong")
+
+
+def told(line: Line, claimed: float, found: Estimate, allowed: float, verdict: Verdict, note: str = "") -> Judgement:
+    return Judgement(claimed, found.value, found.error, allowed, found.step, line.evaluations, verdict, note)

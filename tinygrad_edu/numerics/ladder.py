@@ -1,0 +1,170 @@
+"""Differences at many steps, and the steps that agree.
+
+Three steps in a row give, by Richardson's extrapolation, values of rising order; the last two differ by more than
+what the last one cuts off. That, and the noise over the step, is a rung's error bar. Small steps carry noise, wide
+ones cut off too much or cross a kink: going up from the smallest, rungs are believed as long as their bars have a
+number in common (Lepskii's principle), and of those the one with the smallest bar is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.numerics.line import Line, Slope
+from tinygrad_edu.numerics.noise import measured_noise, stair_height
+from tinygrad_edu.tree import flatten
+
+__all__ = ["Estimate", "adjudicate", "directional_derivative", "octave", "one_sided_derivatives", "triple"]
+
+RUNGS = 96  # at most; further apart where the range is wider
+ODD = 758767 / 2**20  # times a power of two: no period that x counts in divides a step, and 20 bits keep x + h exact
+CREDIBLE = 5  # rungs in a row that agree: fewer may agree by accident
+
+
+class Estimate(NamedTuple):
+    """A derivative, a bound on how far off it may be (inf where no step gave a number), the step, calls of f."""
+
+    value: float
+    error: float
+    step: float = math.nan
+    evaluations: int = 0
+
+
+NOTHING = Estimate(math.nan, math.inf)
+
+
+def extrapolated(slopes: Sequence[Slope], step: float, ratio: float, orders: tuple[int, int]) -> Estimate:
+    """From slopes at steps widest first: two terms of the error cut, powers `orders` of the step."""
+    wide, middle, narrow = (slope.value for slope in slopes)
+    first, second = ratio ** orders[0], ratio ** orders[1]
+    coarse = (first * middle - wide) / (first - 1.0)
+    fine = (first * narrow - middle) / (first - 1.0)
+    value = (second * fine - coarse) / (second - 1.0)
+    error = abs(value - fine) + 2.0 * slopes[-1].noise
+    return Estimate(value, error, step) if math.isfinite(error) else NOTHING
+
+
+def triple(line: Line, step: float, ratio: float = 2.0) -> Estimate:
+    """The central estimate from steps `step`, and that over ratio once and twice; NOTHING where one is no good."""
+    slopes = [line.central(step / ratio**k) for k in range(3)]
+    if None in slopes:
+        return NOTHING
+    return extrapolated(slopes, step / ratio**2, ratio, (2, 4))  # type: ignore[arg-type]
+
+
+def side(line: Line, step: float, ratio: float) -> Estimate:
+    """The one-sided estimate; a negative step looks to the left. Its three points lie in one piece."""
+    ends = [step / ratio**k for k in range(3)]
+    points = [line.at(h) for h in ends]
+    if any(point is None for point in points) or len({point.piece for point in points if point is not None}) > 1:
+        return NOTHING
+    slopes = [line.slope(min(h, 0.0), max(h, 0.0)) for h in ends]
+    if None in slopes:
+        return NOTHING
+    return extrapolated(slopes, ends[-1], ratio, (1, 2))  # type: ignore[arg-type]
+
+
+def steps_of(line: Line) -> tuple[list[float], float]:
+    """From |x| ε^¾ to max(1, |x|), over |v|, by powers of two; and their ratio."""
+    low = math.floor(math.log2(line.unit) - 39.0)
+    high = math.ceil(math.log2(line.top))
+    stride = 1 + (high - low) // RUNGS
+    return [ODD * 2.0**k for k in range(low, high + 1, stride)], 2.0**stride
+
+
+def octave(line: Line, below: int) -> float:
+    """The step so many octaves below the line's unit."""
+    return ODD * 2.0 ** (round(math.log2(line.unit)) - below)
+
+
+def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
+    """The runs of neighbouring rungs, smallest step first, whose bars have a number in common."""
+    runs: list[list[Estimate]] = []
+    low, high = math.inf, -math.inf
+    for rung in rungs:
+        if not math.isfinite(rung.error):
+            continue
+        low, high = max(low, rung.value - rung.error), min(high, rung.value + rung.error)
+        if low > high:
+            runs.append([])
+            low, high = rung.value - rung.error, rung.value + rung.error
+        runs[-1].append(rung)
+    return runs
+
+
+def credible(rungs: Sequence[Estimate]) -> tuple[Estimate, int]:
+    """The best rung of the first run that is long enough, or of the longest; and how many rungs below it disagree."""
+    runs = agreeing(rungs)
+    if not runs:
+        return NOTHING, 0
+    chosen = next((run for run in runs if len(run) >= CREDIBLE), max(runs, key=len))
+    below = sum(len(run) for run in runs[: runs.index(chosen)])
+    best = min(chosen, key=lambda rung: rung.error)
+    if len(chosen) < CREDIBLE and len(rungs) > CREDIBLE:
+        return best._replace(error=math.inf), below  # so few may agree by accident
+    return best, below
+
+
+def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
+    """The derivative at x from all steps, with its error bar: central, or (sign ±1) from one side.
+
+    Small steps that contradict each other show more noise than was known: it is raised until they do not.
+    Costs about 100 evaluations, those that the line has made already not counted twice.
+    """
+    line.level = measured_noise(line, sign)
+    size = line.widest
+    steps, ratio = steps_of(line)
+    best = NOTHING
+    for _ in range(12):
+        rungs = [side(line, sign * step, ratio) if sign else triple(line, step, ratio) for step in steps]
+        best, below = credible(rungs)
+        stair = stair_height(line, sign or 1.0) if best.value == 0.0 and any(rung.value for rung in rungs) else 0.0
+        if below <= 2 and math.isfinite(best.error) and stair <= line.level:
+            break
+        line.level = max(stair, 8.0 * line.level, 2.0**-52 * size)
+    return best._replace(evaluations=line.evaluations)
+
+
+def along(f: Callable[..., Any], inputs: Sequence[Any], directions: Sequence[Any], cotangent: Any) -> Line:
+    """The line of a function on nests, in float64."""
+    xs = [np.asarray(x, np.float64) for x in inputs]
+    vs = [np.asarray(v, np.float64) for v in directions]
+    weights = [np.asarray(w, np.float64) for w in flatten(cotangent)[0]]
+    return Line(lambda *moved: (flatten(f(*moved))[0], None), xs, vs, weights)
+
+
+def directional_derivative(
+    f: Callable[..., Any], inputs: Sequence[Any], directions: Sequence[Any], cotangent: Any
+) -> Estimate:
+    """⟨cotangent, d/dh f(x + h v)⟩ at h = 0, in float64, with its error bar.
+
+    f takes the inputs as arrays and returns an array or a nest of arrays; cotangent has the structure of the output,
+    directions (v) have the shapes of the inputs (x). About 10 calls of f where f is smooth around x, 100 where it is
+    not. A kink close by costs more calls, not accuracy: steps that cross it disagree. A kink at x itself gives the
+    mean of both sides. Where no step gave a finite number, value is NaN and error inf.
+    """
+    line = along(f, inputs, directions, cotangent)
+    if line.at(0.0) is None:
+        return NOTHING
+    quick = triple(line, octave(line, 6))
+    if quick.error <= 1e-9 * abs(quick.value):
+        # A period that fits the steps would agree too; this one it does not fit.
+        other = line.central(0.3 * octave(line, 6))
+        if other is not None and abs(other.value - quick.value) <= 0.01 * abs(quick.value):
+            return quick._replace(evaluations=line.evaluations)
+    return adjudicate(line)
+
+
+def one_sided_derivatives(
+    f: Callable[..., Any], inputs: Sequence[Any], directions: Sequence[Any], cotangent: Any
+) -> tuple[Estimate, Estimate]:
+    """The derivatives of h ↦ ⟨cotangent, f(x + h v)⟩ from the left and from the right of h = 0, with error bars.
+
+    They differ at a kink: for |x| at 0 they are -1 and 1. The arguments are those of directional_derivative.
+    """
+    line = along(f, inputs, directions, cotangent)
+    return adjudicate(line, -1.0), adjudicate(line, 1.0)

@@ -1,0 +1,88 @@
+"""How uneven the values of a function are, where rounding bounds say too little.
+
+Differences of high order of a smooth function on a fine grid vanish; what stays is its noise. After J. J. Moré and
+S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33 (2011).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinygrad_edu.numerics.line import Line
+
+__all__ = ["measured_noise", "stair_height"]
+
+POINTS = 9
+GRIDS = (46, 38, 30, 22, 15)  # spacings, as powers of ½ of the line's unit
+FLAT = 8.0  # orders that measure noise, not slope, agree within this factor
+COARSE = 2.0**-9  # stairs lower than this part of φ are rounding in a narrower float; higher ones are f's own
+SAFE = 4.0  # a level is a standard deviation; a difference may catch several of them
+SAME = 16.0  # so do grids; at a kink their levels part as their spacings do, by 128 and more
+
+
+def measured_noise(line: Line, sign: float = 0.0) -> float:
+    """The noise of φ around x, or on one side of it; 0 where no two neighbouring grids agree on one.
+
+    A function that computes in float32 looks constant on the finest grids, hence several.
+    """
+    size = line.widest  # so far that of x and its near surroundings
+    found = [0.0]
+    for unit in {line.unit, line.top}:
+        levels = [noise_on_grid(line, unit * 2.0**-k, sign, size) for k in GRIDS]
+        pairs = zip(levels, levels[1:], strict=False)
+        found += [max(pair) for pair in pairs if 0.0 < max(pair) <= SAME * min(pair)]
+    return SAFE * max(found)
+
+
+def noise_on_grid(line: Line, spacing: float, sign: float, size: float) -> float:
+    """0 where the grid shows no noise: it is not smooth or not finite there, or the function moves too fast."""
+    first = 1 if sign else -(POINTS // 2)
+    points = [line.at((sign or 1.0) * k * spacing) for k in range(first, first + POINTS)]
+    whole = [point for point in points if point is not None]
+    base = line.at(0.0)
+    if base is None or len(whole) < POINTS or len({point.piece for point in whole}) > 1:
+        return 0.0
+    values = np.array([line.rise(base, point)[0] for point in whole])
+    # A grid on which φ changes by a quarter of its size shows the function, not its noise.
+    if not np.isfinite(values).all() or np.ptp(values) > 0.25 * size:
+        return 0.0
+    levels, table = [], values
+    for order in range(1, POINTS - 1):
+        table = np.diff(table)
+        scale = math.factorial(order) ** 2 / math.factorial(2 * order)
+        alternates = bool(np.any(table < 0) and np.any(table > 0))
+        levels.append(math.sqrt(scale * float(np.mean(table * table))) if alternates else math.inf)
+    for three in zip(levels, levels[1:], levels[2:], strict=False):
+        if 0.0 < min(three) and max(three) < FLAT * min(three):
+            return three[0]
+    return 0.0
+
+
+def stair_height(line: Line, sign: float = 1.0) -> float:
+    """How far φ jumps where it first moves, seen from x: found by bisection; 0 where it starts to move smoothly.
+
+    A function that computes in a narrower float stands still for a while and then jumps by its last digit. A jump that
+    is not small beside φ is f's own, like that of floor, and no noise.
+    """
+    base, still, moved = line.at(0.0), 0.0, 0.0
+    for h in sorted((h for h in line.points if h * sign > 0.0), key=abs):
+        point = line.points[h]
+        if base is None or point is None:
+            return 0.0
+        moved = h
+        if line.rise(base, point)[0]:
+            break
+        still = h
+    if base is None or not still or still == moved:
+        return 0.0
+    jump = 0.0
+    for _ in range(24):
+        middle = 0.5 * (still + moved)
+        point = line.at(middle)
+        if point is None:
+            return 0.0
+        rise = abs(line.rise(base, point)[0])
+        still, moved, jump = (still, middle, rise) if rise else (middle, moved, jump)
+    return jump if 8.0 * 2.0**-52 * line.widest < jump < COARSE * line.widest else 0.0
