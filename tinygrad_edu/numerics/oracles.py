@@ -16,6 +16,7 @@ __all__ = ["complex_step", "longdouble_derivative"]
 
 TINY = 1e-20
 
+
 def complex_step(line: Line) -> Estimate:
     """The derivative along the line, and its rounding; error inf where f does not take complex arrays.
 
@@ -43,6 +44,7 @@ def complex_step(line: Line) -> Estimate:
     if not same or not abs(value - check.value) <= 1e3 * check.error + 1e-4 * abs(value):
         return NOTHING
     return Estimate(value, rounding + 4.0 * 2.0**-52 * abs(value), step, line.evaluations)
+
 
 def longdouble_derivative(line: Line) -> Estimate:
     """The derivative from differences in np.longdouble; error inf where f falls back to float64."""
