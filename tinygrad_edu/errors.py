@@ -4,6 +4,7 @@
     ├── ShapeError             (ValueError)    shapes that do not fit, or would blow up by accident
     ├── DtypeError             (TypeError)     integers that want gradients, complex or object data
     ├── UnsupportedError       (TypeError)     no derivative rule for this function, argument or keyword
+    │   └── AbsentError        (AttributeError)  a member of ndarray that a tensor has not, and why
     ├── LostGradientError      (TypeError)     float(), bool(), np.asarray() on a tracked tensor
     ├── ItemAssignmentError    (TypeError)     x[i] = y on a tensor
     ├── NotTrackedError        (RuntimeError)  a gradient is asked of something that was not recorded
@@ -18,6 +19,7 @@ Each also is the built-in exception in brackets, so code that knows nothing of t
 """
 
 __all__ = [
+    "AbsentError",
     "AutodiffError",
     "CotangentError",
     "DtypeError",
@@ -48,6 +50,10 @@ class DtypeError(AutodiffError, TypeError):
 
 class UnsupportedError(AutodiffError, TypeError):
     """No derivative rule exists for this function, this argument or this keyword."""
+
+
+class AbsentError(UnsupportedError, AttributeError):
+    """A Tensor leaves this member of ndarray out on purpose."""
 
 
 class LostGradientError(AutodiffError, TypeError):

@@ -1,35 +1,38 @@
-"""What a tensor can do: NumPy's operators and methods, each one line to the registry."""
+"""The methods of an ndarray, on tensors: the same names, the same arguments at the same places."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import ItemAssignmentError
+from tinygrad_edu.absent import Absences
+from tinygrad_edu.errors import DtypeError
 from tinygrad_edu.graph import user_location
+from tinygrad_edu.operators import Operators
 from tinygrad_edu.protocols import call
-from tinygrad_edu.record import Variable, apply, binary, unary
+from tinygrad_edu.record import unary
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.fused import relu
-from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.rules.shapes import astype
 
 __all__ = ["ArrayMethods"]
 
 Axis = int | tuple[int, ...] | None
-
-ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, NEGATIVE, ABSOLUTE, EXP, LOG, TANH, SQRT, GETITEM, RELU = (
-    operation_of(function)
-    for function in (
-        np.add, np.subtract, np.multiply, np.divide, np.power, np.matmul, np.negative, np.absolute,
-        np.exp, np.log, np.tanh, np.sqrt, getitem, relu,
-    )
-)  # fmt: skip
+UNSET: Any = np._NoValue
+EXP, LOG, TANH, SQRT, RELU = (operation_of(function) for function in (np.exp, np.log, np.tanh, np.sqrt, relu))
 
 
-class ArrayMethods(Variable):
-    """Operators, indexing and methods of an array; what they return is a tensor."""
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were set. Those left alone would only be saved, and looked at, for nothing."""
+    return {name: value for name, value in options.items() if not (value is None or value is False or value is UNSET)}
+
+
+class ArrayMethods(Operators, Absences):
+    """Attributes and methods of an array; what they return is a tensor. Those that NumPy works in place return a copy.
+
+    An option that no derivative knows of, out= among them, raises UnsupportedError.
+    """
 
     __slots__ = ()
 
@@ -53,112 +56,19 @@ class ArrayMethods(Variable):
     def nbytes(self) -> int:
         return self._value.nbytes  # type: ignore[no-any-return]
 
-    # Arithmetic
+    @property
+    def itemsize(self) -> int:
+        return self._value.itemsize  # type: ignore[no-any-return]
 
-    def __add__(self, other: Any) -> Any:
-        return binary(self._kind, ADD, self, other)
+    @property
+    def device(self) -> str:
+        return "cpu"
 
-    def __radd__(self, other: Any) -> Any:
-        return binary(self._kind, ADD, other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return binary(self._kind, SUBTRACT, self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return binary(self._kind, SUBTRACT, other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return binary(self._kind, MULTIPLY, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return binary(self._kind, MULTIPLY, other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return binary(self._kind, DIVIDE, self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return binary(self._kind, DIVIDE, other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return binary(self._kind, POWER, self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return binary(self._kind, POWER, other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return binary(self._kind, MATMUL, self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return binary(self._kind, MATMUL, other, self)
-
-    def __neg__(self) -> Any:
-        return unary(self._kind, NEGATIVE, self)
-
-    def __abs__(self) -> Any:
-        return unary(self._kind, ABSOLUTE, self)
-
-    def __pos__(self) -> Any:
-        return self._call(np.positive)
-
-    def __mod__(self, other: Any) -> Any:
-        return self._call(np.remainder, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return call(self._kind, np.remainder, (other, self), {})
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self._call(np.floor_divide, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return call(self._kind, np.floor_divide, (other, self), {})
-
-    # Comparisons give booleans, which carry no gradient
-
-    def __lt__(self, other: Any) -> Any:
-        return self._call(np.less, other)
-
-    def __le__(self, other: Any) -> Any:
-        return self._call(np.less_equal, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self._call(np.greater, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self._call(np.greater_equal, other)
-
-    def __eq__(self, other: object) -> Any:
-        return self._call(np.equal, other)
-
-    def __ne__(self, other: object) -> Any:
-        return self._call(np.not_equal, other)
-
-    def __and__(self, other: Any) -> Any:
-        return self._call(np.logical_and, other)
-
-    def __or__(self, other: Any) -> Any:
-        return self._call(np.logical_or, other)
-
-    def __invert__(self) -> Any:
-        return self._call(np.logical_not)
-
-    __hash__ = Variable.__hash__
-
-    # Indexing
-
-    def __getitem__(self, index: Any) -> Any:
-        return apply(self._kind, GETITEM, (self, index), {})
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise ItemAssignmentError(
-            "a Tensor is a value and has no item assignment, because a recorded operation may need what stood there. "
-            "Write np.where(mask, new, x), np.concatenate([...]), or build the ndarray first. "
-            f"Called {user_location()}"
-        )
-
-    # Methods
-
-    def _call(self, function: Any, *others: Any, **keywords: Any) -> Any:
-        return call(self._kind, function, (self, *others), keywords)
+    def to_device(self, device: str) -> Any:
+        """Itself: NumPy knows one device, "cpu"."""
+        if device != "cpu":
+            raise ValueError(f"to_device({device!r}): arrays of NumPy lie on 'cpu' alone. Called {user_location()}")
+        return self
 
     @property
     def T(self) -> Any:
@@ -167,6 +77,29 @@ class ArrayMethods(Variable):
     @property
     def mT(self) -> Any:
         return self._call(np.matrix_transpose)
+
+    @property
+    def flat(self) -> Any:
+        """All elements in a row; unlike ndarray.flat they cannot be assigned to."""
+        return self._call(np.ravel)
+
+    # Every tensor is real
+
+    @property
+    def real(self) -> Any:
+        return self._call(np.real)
+
+    @property
+    def imag(self) -> Any:
+        return self._call(np.zeros_like)
+
+    def conj(self) -> Any:
+        return self._call(np.conjugate)
+
+    def conjugate(self) -> Any:
+        return self._call(np.conjugate)
+
+    # Functions that users of other libraries look for among the methods
 
     def exp(self) -> Any:
         return unary(self._kind, EXP, self)
@@ -189,94 +122,156 @@ class ArrayMethods(Variable):
     def relu(self) -> Any:
         return unary(self._kind, RELU, self)
 
-    def sum(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.sum, axis=axis, **keywords)
+    # Reductions
 
-    def mean(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.mean, axis=axis, **keywords)
+    def sum(
+        self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+        initial: Any = UNSET, where: Any = UNSET,
+    ) -> Any:  # fmt: skip
+        options = given(dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
+        return self._call(np.sum, axis=axis, **options)
 
-    def prod(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.prod, axis=axis, **keywords)
+    def prod(
+        self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+        initial: Any = UNSET, where: Any = UNSET,
+    ) -> Any:  # fmt: skip
+        options = given(dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
+        return self._call(np.prod, axis=axis, **options)
 
-    def max(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.max, axis=axis, **keywords)
+    def mean(
+        self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = UNSET
+    ) -> Any:
+        return self._call(np.mean, axis=axis, **given(dtype=dtype, out=out, keepdims=keepdims, where=where))
 
-    def min(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.min, axis=axis, **keywords)
+    def max(
+        self, axis: Axis = None, out: Any = None, keepdims: bool = False, initial: Any = UNSET, where: Any = UNSET
+    ) -> Any:
+        return self._call(np.max, axis=axis, **given(out=out, keepdims=keepdims, initial=initial, where=where))
 
-    def var(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.var, axis=axis, **keywords)
+    def min(
+        self, axis: Axis = None, out: Any = None, keepdims: bool = False, initial: Any = UNSET, where: Any = UNSET
+    ) -> Any:
+        return self._call(np.min, axis=axis, **given(out=out, keepdims=keepdims, initial=initial, where=where))
 
-    def std(self, axis: Axis = None, **keywords: Any) -> Any:
-        return self._call(np.std, axis=axis, **keywords)
+    def var(
+        self, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = UNSET, mean: Any = UNSET,
+    ) -> Any:  # fmt: skip
+        options = given(dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+        return self._call(np.var, axis=axis, **options)
 
-    def cumsum(self, axis: int | None = None) -> Any:
-        return self._call(np.cumsum, axis=axis)
+    def std(
+        self, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = UNSET, mean: Any = UNSET,
+    ) -> Any:  # fmt: skip
+        options = given(dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+        return self._call(np.std, axis=axis, **options)
 
-    def cumprod(self, axis: int | None = None) -> Any:
-        return self._call(np.cumprod, axis=axis)
+    def all(self, axis: Axis = None, out: Any = None, keepdims: bool = False, *, where: Any = UNSET) -> Any:
+        return self._call(np.all, axis=axis, **given(out=out, keepdims=keepdims, where=where))
 
-    def argmax(self, axis: int | None = None) -> Any:
-        return self._call(np.argmax, axis=axis)
+    def any(self, axis: Axis = None, out: Any = None, keepdims: bool = False, *, where: Any = UNSET) -> Any:
+        return self._call(np.any, axis=axis, **given(out=out, keepdims=keepdims, where=where))
 
-    def argmin(self, axis: int | None = None) -> Any:
-        return self._call(np.argmin, axis=axis)
+    def cumsum(self, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+        return self._call(np.cumsum, axis=axis, **given(dtype=dtype, out=out))
 
-    def squeeze(self, axis: Axis = None) -> Any:
-        return self._call(np.squeeze, axis=axis)
+    def cumprod(self, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+        return self._call(np.cumprod, axis=axis, **given(dtype=dtype, out=out))
 
-    def all(self, axis: Axis = None) -> Any:
-        return self._call(np.all, axis=axis)
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+        return self._call(np.trace, offset, axis1, axis2, **given(dtype=dtype, out=out))
 
-    def any(self, axis: Axis = None) -> Any:
-        return self._call(np.any, axis=axis)
+    # Places of elements: integers, which carry no gradient
 
-    def argsort(self, axis: int | None = -1) -> Any:
-        return self._call(np.argsort, axis=axis)
+    def argmax(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.argmax, axis=axis, **given(out=out, keepdims=keepdims))
 
-    def sort(self, axis: int = -1) -> Any:
-        """A sorted copy; unlike ndarray.sort it changes nothing in place."""
-        return self._call(np.sort, axis=axis)
+    def argmin(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.argmin, axis=axis, **given(out=out, keepdims=keepdims))
 
-    def reshape(self, *shape: Any) -> Any:
-        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape)
+    def argsort(self, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+        return self._call(np.argsort, axis=axis, **given(kind=kind, order=order, stable=stable))
+
+    def argpartition(self, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Any:
+        return self._call(np.argpartition, kth, axis=axis, kind=kind, **given(order=order))
+
+    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+        return self._call(np.searchsorted, v, side=side, **given(sorter=sorter))
+
+    def nonzero(self) -> Any:
+        return self._call(np.nonzero)
+
+    # The same elements, elsewhere
+
+    def reshape(self, *shape: Any, order: Any = "C", copy: bool | None = None) -> Any:
+        options = {} if order == "C" and copy is None else {"order": order, "copy": copy}
+        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape, **options)
 
     def transpose(self, *axes: Any) -> Any:
-        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        """The axes as arguments or as one sequence; in reverse order if there are none."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int | np.integer) else axes or None
         return self._call(np.transpose, order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
         return self._call(np.swapaxes, axis1, axis2)
 
-    def astype(self, dtype: Any) -> Any:
-        return call(self._kind, astype, (self, dtype), {})
+    def squeeze(self, axis: Axis = None) -> Any:
+        return self._call(np.squeeze, axis=axis)
 
-    def copy(self) -> Any:
-        return self._call(np.copy)
+    def ravel(self, order: Any = "C") -> Any:
+        return self._call(np.ravel) if order == "C" else self._call(np.ravel, order=order)
 
-    def flatten(self) -> Any:
-        return self._call(np.ravel)
+    def flatten(self, order: Any = "C") -> Any:
+        return self.ravel(order)
 
-    def ravel(self) -> Any:
-        return self._call(np.ravel)
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        return self._call(np.diagonal, offset, axis1, axis2)
 
-    def clip(self, min: Any = None, max: Any = None) -> Any:
-        return self._call(np.clip, min, max)
+    def sort(self, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+        """A sorted copy; unlike ndarray.sort it changes nothing in place."""
+        return self._call(np.sort, axis=axis, **given(kind=kind, order=order, stable=stable))
 
-    def round(self, decimals: int = 0) -> Any:
-        return self._call(np.round, decimals)
+    def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect", order: Any = None) -> Any:
+        """A partitioned copy; unlike ndarray.partition it changes nothing in place."""
+        kind = None if kind == "introselect" else kind
+        return self._call(np.partition, kth, axis=axis, **given(kind=kind, order=order))
 
-    def take(self, indices: Any, axis: int | None = None) -> Any:
-        return self._call(np.take, indices, axis=axis)
+    def take(self, indices: Any, axis: int | None = None, out: Any = None, mode: Any = "raise") -> Any:
+        return self._call(np.take, indices, axis=axis, **given(out=out, mode=None if mode == "raise" else mode))
 
     def repeat(self, repeats: Any, axis: int | None = None) -> Any:
         return self._call(np.repeat, repeats, axis=axis)
 
-    def dot(self, other: Any) -> Any:
-        return self._call(np.dot, other)
+    def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+        return call(self._kind, np.compress, (condition, self), {"axis": axis, **given(out=out)})
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return self._call(np.trace, offset, axis1, axis2)
+    def choose(self, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
+        return self._call(np.choose, choices, **given(out=out, mode=None if mode == "raise" else mode))
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return self._call(np.diagonal, offset, axis1, axis2)
+    # Other values
+
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
+        """In another dtype; an integer result carries no gradient. order and subok mean nothing to a value."""
+        if casting != "unsafe" and not np.can_cast(self.dtype, dtype, casting):
+            raise DtypeError(f"astype: {self.dtype} to {np.dtype(dtype)} is not {casting!r}. Called {user_location()}")
+        if not copy and self.dtype == dtype:
+            return self
+        return call(self._kind, astype, (self, dtype), {})
+
+    def copy(self, order: Any = "C") -> Any:
+        return self._call(np.copy, order=order)
+
+    def clip(self, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
+        return self._call(np.clip, min, max, **given(out=out), **options)
+
+    def round(self, decimals: int = 0, out: Any = None) -> Any:
+        return self._call(np.round, decimals, **given(out=out))
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        return self._call(np.dot, other, **given(out=out))
+
+    def tobytes(self, order: Any = "C") -> bytes:
+        return self._value.tobytes(order)  # type: ignore[no-any-return]

@@ -105,14 +105,14 @@ class Tensor(ArrayMethods):
         if self._node is not None:
             self._node.name = name
 
-    def item(self) -> float:
-        """The one element, as a Python number, off the graph."""
-        if self.size != 1:
+    def item(self, *place: Any) -> float:
+        """The one element, or the one at `place`, as a Python number, off the graph."""
+        if self.size != 1 and not place:
             raise LostGradientError(
                 f"item() wants one element, this tensor has shape {self.shape}. "
                 f"Called {user_location()}"
             )
-        return self._value.item()  # type: ignore[no-any-return]
+        return self._value.item(*place)  # type: ignore[no-any-return]
 
     def numpy(self) -> np.ndarray:
         """A copy of the data as an ndarray: yours to change."""
