@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A module imports from rows below its own; modules of one row do not see each other.
 ROWS = {
     "tinygrad_edu": (
-        "errors tree",
+        "errors settings tree",
         "operation seals",
         "primitive",
         "rules",
@@ -30,7 +30,7 @@ ROWS = {
         "tensor",
         "convolution explain memory",
         "recompute transforms functional",
-        "nn",
+        "nn schedules",
         "optim numerics",
         "testing derive render",
         "__init__",

@@ -1,4 +1,4 @@
-"""Optimisers: from gradients to new parameters, by the published formulas. Schedules: from a step to a rate.
+"""Optimisers: from gradients to new parameters, by the published formulas.
 
 While a step runs, all parameters lie in one flat buffer, cut into pieces that stay in the cache: many small
 tensors cost no more than one large one. Every step makes new arrays; a recorded graph keeps its own.
@@ -7,13 +7,15 @@ tensors cost no more than one large one. Every step makes new arrays; a recorded
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_edu.errors import DtypeError, NotTrackedError
+from tinygrad_edu.schedules import Schedule, constant, step_decay, warmup_cosine
+from tinygrad_edu.settings import nonnegative, positive, share
 from tinygrad_edu.tensor import Tensor
 
 __all__ = [
@@ -29,36 +31,7 @@ __all__ = [
 
 Array = NDArray[Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]]
-Schedule = Callable[[int], float]
 PIECE = 1 << 15  # elements: a handful of float32 pieces fit into a second-level cache
-
-
-# Schedules: functions from the number of steps already taken to the rate of the next
-
-
-def constant(lr: float) -> Schedule:
-    """Always lr."""
-    return lambda step: lr
-
-
-def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """lr, times `factor` after each `every` steps."""
-    return lambda step: lr * factor ** (step // every)
-
-
-def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Schedule:
-    """Linearly up to lr over `warmup` steps, then half a cosine down to `floor` at step `total` and after."""
-    if not 0 <= warmup <= total:
-        raise ValueError(f"warmup_cosine: warmup = {warmup} steps must lie in 0..total = {total}")
-
-    def rate(step: int) -> float:
-        if step < warmup:
-            return lr * (step + 1) / warmup
-        if step >= total:
-            return floor
-        return floor + (lr - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
-
-    return rate
 
 
 class Optimizer:
@@ -73,7 +46,7 @@ class Optimizer:
 
     def __init__(self, parameters: Parameters, lr: float | Schedule) -> None:
         self.parameters = named(parameters)
-        self.schedule = lr if callable(lr) else constant(positive("lr", lr))
+        self.schedule = lr if callable(lr) else constant(nonnegative("lr", lr))
         self.steps = 0
         values = list(self.parameters.values())
         if len({parameter.dtype for parameter in values}) > 1:
@@ -86,11 +59,11 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The rate of the next step. Setting it replaces the schedule by a constant."""
-        return self.schedule(self.steps)
+        return nonnegative(f"lr of step {self.steps}", self.schedule(self.steps))
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self.schedule = constant(positive("lr", lr))
+        self.schedule = constant(nonnegative("lr", lr))
 
     def zero_grad(self) -> None:
         for parameter in self.parameters.values():
@@ -161,6 +134,12 @@ class Optimizer:
             for name, array in there.items()
             if name in here and here[name].shape != array.shape
         ]
+        wrong += [f"dtype: {name} is {array.dtype}" for name, array in there.items() if array.dtype.kind not in "fiu"]
+        wrong += [
+            f"count: {name} must be whole numbers, 0 or more"
+            for name in ("steps", "updates")
+            if name in there and not (there[name].dtype.kind in "iu" and (there[name] >= 0).all())
+        ]
         if wrong:
             raise ValueError(
                 f"{type(self).__name__}: the state does not fit, nothing was loaded:\n  " + "\n  ".join(wrong)
@@ -182,7 +161,7 @@ class SGD(Optimizer):
         self.momentum = share("momentum", momentum)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True looks ahead along the momentum; give momentum > 0")
-        self.nesterov, self.weight_decay = nesterov, positive("weight_decay", weight_decay)
+        self.nesterov, self.weight_decay = nesterov, nonnegative("weight_decay", weight_decay)
         self.memories = ("velocity",) if momentum else ()
         super().__init__(parameters, lr)
 
@@ -200,21 +179,28 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """m = β₁ m + (1−β₁) g; v = β₂ v + (1−β₂) g²; w −= lr m̂ / (√v̂ + ε), with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
-    weight_decay adds its share of w to g; see AdamW. t counts a parameter's own updates.
+    weight_decay adds its share of w to g; see AdamW. t counts a parameter's own updates. ε must be positive in the
+    parameters' dtype (1e-8 is 0 in float16): without it a gradient that was always 0 gives 0/0.
     """
 
     memories = ("m", "v")
+    decoupled = False
 
     def __init__(
         self, parameters: Parameters, lr: float | Schedule = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
     ) -> None:  # fmt: skip
+        if not (isinstance(betas, Sequence) and len(betas) == 2):
+            raise TypeError(f"betas = {betas!r}: give two numbers, as in (0.9, 0.999)")
         self.betas = share("betas[0]", betas[0]), share("betas[1]", betas[1])
-        self.eps, self.weight_decay = positive("eps", eps), positive("weight_decay", weight_decay)
+        self.weight_decay = nonnegative("weight_decay", weight_decay)
         super().__init__(parameters, lr)
+        self.eps = positive("eps", eps, self._memory["v"].dtype)
 
     def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
-        if self.weight_decay:
+        if self.weight_decay and self.decoupled:
+            w *= 1 - lr * self.weight_decay
+        elif self.weight_decay:
             g = g + self.weight_decay * w
         m, v = memories
         beta1, beta2 = self.betas
@@ -235,37 +221,51 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam whose weight decay bypasses the moments: w −= lr · weight_decay · w, then Adam's step."""
 
+    decoupled = True
+
     def __init__(
         self, parameters: Parameters, lr: float | Schedule = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas, eps)
-        self.decoupled_decay = positive("weight_decay", weight_decay)
-
-    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
-        w *= 1 - lr * self.decoupled_decay
-        super().update(w, g, lr, count, *memories)
+        super().__init__(parameters, lr, betas, eps, weight_decay)
 
 
-def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
+def clip_grad_norm(parameters: Parameters, max_norm: float, error_if_nonfinite: bool = True) -> float:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm of all of them before.
 
-    Raises FloatingPointError, naming the parameter, when a gradient is not finite: scaled, all would be NaN.
+    Worked out in float64 at the scale of the largest element, so that 1e200 does not overflow nor 1e-200 vanish; inf
+    only where the norm itself is larger than any float64, and the gradients are scaled all the same.
+    A gradient that holds NaN or inf raises FloatingPointError, naming the parameter: scaled, all would be NaN or 0.
+    With error_if_nonfinite=False nothing is scaled, and the NaN or inf returned says to skip the step.
     """
-    positive("max_norm", max_norm)
-    with_grad = {name: p for name, p in named(parameters).items() if p.grad is not None}
-    squares = 0.0
+    nonnegative("max_norm", max_norm)
+    with_grad = {name: p for name, p in named(parameters).items() if p.grad is not None and p.size}
+    top = 0.0
     for name, parameter in with_grad.items():
-        g = np.ravel(parameter.grad._value).astype(np.float64, copy=False)  # type: ignore[union-attr]
-        square = float(g @ g)
-        if not math.isfinite(square):
+        largest = float(np.max(np.abs(parameter.grad._value)))  # type: ignore[union-attr]
+        if not math.isfinite(largest):
+            if not error_if_nonfinite:
+                return largest
             raise FloatingPointError(f"clip_grad_norm: the gradient of {name!r} is not finite; none scaled")
-        squares += square
-    norm = math.sqrt(squares)
+        top = max(top, largest)
+    if top == 0:
+        return 0.0
+    power = math.ldexp(1.0, math.frexp(top)[1] - 1)  # of two: dividing by it rounds nothing
+    scale = 1.0 if 1e-100 < top < 1e100 else power
+    squares = 0.0
+    for parameter in with_grad.values():
+        g = np.ravel(parameter.grad._value).astype(np.float64, copy=False)  # type: ignore[union-attr]
+        g = g if scale == 1 else g / scale
+        squares += float(g @ g)
+    root = math.sqrt(squares)
+    norm = root * scale
     factor = max_norm / (norm + 1e-6)
+    share = max_norm / (root * (scale / power) + 1e-6 / power)  # the factor for gradients that `power` has divided
     if factor < 1:
         for parameter in with_grad.values():
-            parameter.grad = Tensor(parameter.grad._value * factor)  # type: ignore[union-attr]
+            g = parameter.grad._value  # type: ignore[union-attr]
+            exact = factor >= np.finfo(g.dtype).smallest_normal
+            parameter.grad = Tensor(g * factor if exact else g / power * share)
     return norm
 
 
@@ -281,7 +281,10 @@ def named(parameters: Parameters) -> dict[str, Tensor]:
         if not isinstance(parameter, Tensor):
             raise TypeError(f"parameters: {name!r} is a {type(parameter).__name__}, not a Tensor")
         if not (parameter.requires_grad and parameter.is_leaf):
-            raise NotTrackedError(f"parameters: {name!r} is no leaf with requires_grad=True, not trainable")
+            raise NotTrackedError(
+                f"parameters: {name!r} is no leaf with requires_grad=True, not trainable; leave out what is frozen: "
+                "[p for p in parameters if p.requires_grad]"
+            )
         if id(parameter) in seen:
             raise ValueError(f"parameters: {name!r} is there twice; it would be updated twice")
         seen.add(id(parameter))
@@ -289,15 +292,3 @@ def named(parameters: Parameters) -> dict[str, Tensor]:
     if not found:
         raise ValueError("parameters: the list is empty (an iterator that was used up?)")
     return found
-
-
-def positive(name: str, value: float) -> float:
-    if not (value >= 0 and math.isfinite(value)):
-        raise ValueError(f"{name} = {value}: it must be a finite number, 0 or more")
-    return value
-
-
-def share(name: str, value: float) -> float:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} = {value}: it must lie in [0, 1)")
-    return value

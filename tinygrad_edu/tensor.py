@@ -165,10 +165,11 @@ class Tensor(ArrayMethods):
     def grad(self, value: Any) -> None:
         if value is not None:
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
-            if value.shape != self.shape:
+            if value.shape != self.shape or value.dtype != self.dtype:
+                what = "dtypes" if value.shape == self.shape else "shapes"
                 raise CotangentError(
-                    f"grad {value.shape} for a tensor {self.shape}: shapes differ. "
-                    f"Called {user_location()}"
+                    f"grad {value.dtype}{list(value.shape)} for a tensor {self.dtype}{list(self.shape)}: "
+                    f"{what} differ. Called {user_location()}"
                 )
         if self._node is None:
             if value is not None:

@@ -1,0 +1,38 @@
+"""Numbers that a caller sets: each is checked where it is given, not where it first does harm."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+__all__ = ["nonnegative", "positive", "share"]
+
+
+def nonnegative(name: str, value: float) -> float:
+    if not (number(name, value) >= 0 and math.isfinite(value)):
+        raise ValueError(f"{name} = {value}: it must be a finite number, 0 or more")
+    return float(value)
+
+
+def positive(name: str, value: float, dtype: np.dtype[Any]) -> float:
+    if not (number(name, value) > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} = {value}: it must be a finite number above 0")
+    if not dtype.type(value) > 0:
+        least = float(np.finfo(dtype).smallest_subnormal)
+        raise ValueError(f"{name} = {value} is 0 in {dtype}, the parameters' dtype; it must be {least:.1e} or more")
+    return float(value)
+
+
+def share(name: str, value: float) -> float:
+    if not 0 <= number(name, value) < 1:
+        raise ValueError(f"{name} = {value}: it must lie in [0, 1)")
+    return float(value)
+
+
+def number(name: str, value: float) -> float:
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} = {value!r} is a {type(value).__name__}, not a number")
+    return value
