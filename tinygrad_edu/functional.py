@@ -1,7 +1,8 @@
 """Composites: forward code over NumPy functions, and no derivative rule anywhere.
 
-Each function takes Tensors or plain ndarrays and returns the same kind. What a softmax, a norm or an
-attention needs for its gradient, the engine derives from the few lines that say what it is.
+Each function takes Tensors or plain ndarrays and returns the same kind; a list is read as an ndarray. Integers are
+taken as float64, but for relu and embedding, which keep the dtype. What a softmax, a norm or an attention needs for
+its gradient, the engine derives from the few lines that say what it is.
 """
 # mypy: disable-error-code="no-any-return"
 
@@ -17,6 +18,7 @@ from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max
 from tinygrad_edu.errors import DtypeError, ShapeError
 from tinygrad_edu.rules import fused
 from tinygrad_edu.rules.elementwise import erf
+from tinygrad_edu.settings import nonnegative, share
 from tinygrad_edu.tensor import Tensor, stop_gradient
 
 __all__ = [
@@ -49,12 +51,13 @@ where: Any = np.where
 
 
 def relu(x: A) -> A:
-    """max(x, 0), with relu'(0) = 0; NaN stays NaN."""
-    return fused.relu(x)
+    """max(x, 0) in x's dtype, with relu'(0) = 0; NaN stays NaN."""
+    return fused.relu(array(x))
 
 
 def sigmoid(x: A) -> A:
     """1 / (1 + e⁻ˣ), with the exponential of −|x| only: it never overflows, and small values stay exact."""
+    x = floating(x)
     positive = x >= 0
     e = np.exp(where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
     return where(positive, 1.0, e) / (e + 1.0)
@@ -62,11 +65,13 @@ def sigmoid(x: A) -> A:
 
 def silu(x: A) -> A:
     """x · sigmoid(x), also called swish."""
+    x = floating(x)
     return x * sigmoid(x)
 
 
 def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
     """x · Φ(x), Φ the normal distribution function: by erf ("none": exact) or an older formula, "tanh"."""
+    x = floating(x)
     if approximate == "none":
         return x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
     if approximate == "tanh":
@@ -76,20 +81,26 @@ def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
 
 
 def softmax(x: A, axis: int = -1) -> A:
-    """eˣ / Σ eˣ along `axis`. A row of nothing but −inf (all masked) gives zeros, and zero gradients."""
+    """eˣ / Σ eˣ along `axis`. A row of nothing but −inf (all masked) gives zeros, and zero gradients.
+
+    Along an axis of size 0 it has nothing to say: the result is as empty as x. So is log_softmax's.
+    """
+    x = floating(x)
     e = np.exp(x - shift(x, axis))
     return e / total(e, axis)
 
 
 def log_softmax(x: A, axis: int = -1) -> A:
     """log softmax(x); logits of ±1000 neither overflow nor lose the gradient."""
+    x = floating(x)
     shifted = x - shift(x, axis)
     return shifted - np.log(total(np.exp(shifted), axis))
 
 
 def logsumexp(x: A, axis: int = -1, keepdims: bool = False) -> A:
-    """log Σ eˣ along `axis`; −inf for a row of nothing but −inf."""
-    top = np.max(stop_gradient(x), axis=axis, keepdims=True)
+    """log Σ eˣ along `axis`; −inf for a row of nothing but −inf, and for a row of nothing."""
+    x = floating(x)
+    top = highest(x, axis)
     result = np.log(total(np.exp(x - shift(x, axis)), axis)) + where(top == np.inf, 0.0, top)
     return result if keepdims else np.squeeze(result, axis=axis)
 
@@ -99,8 +110,15 @@ def shift(x: A, axis: int) -> A:
 
     0 where it is infinite, for inf − inf is NaN.
     """
-    top = np.max(stop_gradient(x), axis=axis, keepdims=True)
+    top = highest(x, axis)
     return where(np.abs(top) == np.inf, 0.0, top)
+
+
+def highest(x: A, axis: int) -> A:
+    """Each row's maximum, as a constant; −inf for a row of nothing."""
+    if not x.size:
+        return np.sum(stop_gradient(x), axis=axis, keepdims=True) - np.inf
+    return np.max(stop_gradient(x), axis=axis, keepdims=True)
 
 
 def total(e: A, axis: int) -> A:
@@ -112,9 +130,11 @@ def total(e: A, axis: int) -> A:
 def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:
     """(x − mean) / √(var + eps) · weight + bias over the last axis; var is the biased variance.
 
-    x (..., D); weight, bias (D,) or None.
+    x (..., D), D > 0; weight, bias (D,) or None. With D = 1 every row is 0/√eps = 0.
     """
+    x, weight, bias = floating(x), array(weight), array(bias)
     same_width("layer_norm", x, weight=weight, bias=bias)
+    eps = nonnegative("layer_norm: eps", eps)
     centred = x - np.mean(x, axis=-1, keepdims=True)
     y = centred / np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True) + eps)
     if weight is not None:
@@ -123,20 +143,25 @@ def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float 
 
 
 def rms_norm(x: A, weight: A | None = None, eps: float = 1e-5) -> A:
-    """x / √(mean x² + eps) · weight over the last axis. x (..., D); weight (D,) or None."""
+    """x / √(mean x² + eps) · weight over the last axis. x (..., D), D > 0; weight (D,) or None."""
+    x, weight = floating(x), array(weight)
     same_width("rms_norm", x, weight=weight)
+    eps = nonnegative("rms_norm: eps", eps)
     y = x / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + eps)
     return y if weight is None else y * weight
 
 
 def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bool = True) -> A:
     """Zero each element with probability p, scale the rest by 1/(1−p) so that the mean stays."""
-    if not 0 <= p < 1:
-        raise ValueError(f"dropout: p = {p} is the share that is zeroed; it lies in [0, 1)")
+    p, x = share("dropout: p", p), array(x)
     if not training or p == 0:
         return x
-    if rng is None:
-        raise TypeError("dropout: pass rng=np.random.default_rng(seed), so that the run can be repeated")
+    if rng is None or not callable(getattr(rng, "random", None)):
+        raise TypeError(
+            f"dropout: rng is a {type(rng).__name__}; pass rng=np.random.default_rng(seed), so that the run can be "
+            "repeated"
+        )
+    x = floating(x)
     keep = rng.random(x.shape, dtype=np.float32) >= p
     return x * np.multiply(keep, 1 / (1 - p), dtype=x.dtype)
 
@@ -146,6 +171,7 @@ def embedding(weight: A, ids: object) -> A:
 
     Raises IndexError naming the first id out of range: a negative one would count from the end.
     """
+    weight = array(weight)
     if weight.ndim != 2:
         raise ShapeError(f"embedding: weight has shape {weight.shape}; it is a table (V, D)")
     rows = integers("embedding", "ids", ids)
@@ -160,7 +186,7 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
     distribution is (1−a) onehot + a/V. Logits of ±1000 neither overflow nor lose the gradient.
     Raises IndexError naming the first target out of range, ValueError if no target is left.
     """
-    wanted = integers("cross_entropy", "targets", targets)
+    logits, wanted = floating(logits), integers("cross_entropy", "targets", targets)
     if logits.ndim == 0 or wanted.shape != logits.shape[:-1]:
         raise ShapeError(
             f"cross_entropy: logits {logits.shape} want targets of shape {logits.shape[:-1]}, one class id "
@@ -186,8 +212,11 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
 
 def mse(prediction: A, target: A) -> A:
     """Mean of (prediction − target)². Shapes must be equal: (n,) with (n, 1) would average n² differences."""
+    prediction, target = floating(prediction), floating(target)
     if prediction.shape != target.shape:
         raise ShapeError(f"mse: shapes {prediction.shape} and {target.shape} differ; it does not broadcast")
+    if not prediction.size:
+        raise ShapeError(f"mse: shapes {prediction.shape} hold no element to average over")
     return np.mean(np.square(prediction - target))
 
 
@@ -199,13 +228,30 @@ def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = Fals
     """softmax(q kᵀ / √d) v, and the softmax's weights too if asked.
 
     q (..., T, d), k (..., S, d), v (..., S, e); mask boolean, True = may attend, broadcasts to (..., T, S).
-    A query that may attend to nothing gets zeros.
+    A query that may attend to nothing gets zeros; so it does where S = 0.
     """
+    q, k, v = floating(q), floating(k), floating(v)
+    refuse_misfits(q.shape, k.shape, v.shape)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
     if mask is not None:
         scores = where(attention_mask(mask, scores.shape), scores, -np.inf)
     weights = softmax(scores)                                           # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
+
+
+def refuse_misfits(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> None:
+    shapes = f"attention: q {q}, k {k}, v {v}"
+    if not q or len(k) < 2 or len(v) < 2:
+        raise ShapeError(f"{shapes}: k and v need two axes, (..., S, d) and (..., S, e)")
+    if q[-1] != k[-1] or not q[-1]:
+        raise ShapeError(f"{shapes}: the last axes of q and k must be equal, and not 0: they are multiplied")
+    if k[-2] != v[-2]:
+        raise ShapeError(f"{shapes}: {k[-2]} keys cannot weigh {v[-2]} values; the last axes but one must be equal")
+    if not q[:-2] == k[:-2] == v[:-2]:
+        try:
+            np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
+        except ValueError:
+            raise ShapeError(f"{shapes}: the leading axes do not broadcast; make them equal or 1") from None
 
 
 def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
@@ -218,15 +264,31 @@ def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
     return allowed
 
 
+LISTS = (list, tuple, int, float)
+
+
+def array(x: Any) -> Any:
+    """A list or a number as an ndarray, everything else as it is: it may be a Tensor, or None."""
+    return np.asarray(x) if isinstance(x, LISTS) else x
+
+
+def floating(x: Any) -> Any:
+    """x in floating point: unsigned integers would wrap around in −x and in x − max(x)."""
+    x = array(x)
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
 def plain(x: object) -> NDArray[Any]:
     return x._value if isinstance(x, Tensor) else np.asarray(x)
 
 
 def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
-    array = plain(ids)
-    if array.dtype.kind not in "iu":
-        raise DtypeError(f"{function}: {what} are {array.dtype}; they must be integers")
-    return array
+    found = plain(ids)
+    if not found.size:
+        return found.astype(np.intp)  # an empty list has no dtype of its own
+    if found.dtype.kind not in "iu":
+        raise DtypeError(f"{function}: {what} are {found.dtype}; they must be integers")
+    return found
 
 
 def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted: Any = True) -> None:
@@ -238,6 +300,8 @@ def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted:
 
 
 def same_width(function: str, x: Any, **tables: Any) -> None:
+    if not x.ndim or not x.shape[-1]:
+        raise ShapeError(f"{function}: x has shape {x.shape}; there is no last axis to take a mean over")
     for name, table in tables.items():
         if table is not None and table.shape != x.shape[-1:]:
             raise ShapeError(f"{function}: {name} has shape {table.shape}, x {x.shape} wants {x.shape[-1:]}")

@@ -33,6 +33,6 @@ def share(name: str, value: float) -> float:
 
 
 def number(name: str, value: float) -> float:
-    if not isinstance(value, numbers.Real):
+    if not (isinstance(value, float) or isinstance(value, numbers.Real)):  # the first is quicker, and nearly all
         raise TypeError(f"{name} = {value!r} is a {type(value).__name__}, not a number")
     return value
