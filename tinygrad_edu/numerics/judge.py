@@ -26,6 +26,7 @@ Method = Literal["auto", "central", "complex", "longdouble"]
 CLOSE, SMOOTH = 1e-9, 1e-5
 EPSILON = 2.0**-52
 VAGUE = 1e-3  # an error bar above this part of the value tells nothing
+BROKEN = 0.05  # a claim that changes by more than this part in the last digits of x is discontinuous, not rounded
 
 
 class Judgement(NamedTuple):
@@ -48,8 +49,7 @@ def judge(line: Line, claimed: float, jitter: Callable[[], float] | None = None,
     method: "central" differences; the "complex" step or "longdouble" differences, for an f that allows them; "auto" is
     central, with longdouble where central is too vague.
     """
-    base = line.at(0.0)
-    if base is None or not any(np.isfinite(y[w != 0]).any() for w, y in zip(line.weights, base.outputs, strict=True)):
+    if not line.is_finite:
         return told(line, claimed, NOTHING, math.inf, "unreliable", "f(x) is not finite")
     if not math.isfinite(claimed):
         return judge_infinite(line, claimed)
@@ -61,15 +61,16 @@ def judge(line: Line, claimed: float, jitter: Callable[[], float] | None = None,
                 return told(line, claimed, quick, floor + quick.error, "ok")
     best = best_estimate(line, method)
     floor += 64.0 * EPSILON * natural_scale(line)
+    if method in ("complex", "longdouble") and math.isinf(best.error):
+        note = {"complex": "f is not analytic, or takes no complex arrays", "longdouble": "f loses longdouble"}[method]
+        return told(line, claimed, best, math.inf, "unreliable", note)
     allowed = best.error + floor
     if math.isfinite(allowed):
-        if not abs(claimed - best.value) <= allowed and jitter is not None:
-            allowed += 4.0 * jitter()
         if abs(claimed - best.value) <= allowed:
-            vague = too_vague(allowed, claimed, best.value, line)
+            vague = too_vague(allowed, claimed, best, line)
             note = "the error bar is too wide to tell" if vague else ""
             return told(line, claimed, best, allowed, "unreliable" if vague else "ok", note)
-    return judge_sides(line, claimed, best, allowed, floor)
+    return judge_sides(line, claimed, best, allowed, floor, jitter)
 
 
 def natural_scale(line: Line) -> float:
@@ -85,7 +86,7 @@ def agrees(quick: Estimate, claimed: float, floor: float) -> bool:
 def stays_put(line: Line) -> bool:
     """Does f not move either when x moves far? A slope of 0 seen at small steps may be a slope below rounding."""
     line.at(0.37 * line.top)
-    return not any(bool(np.any(moves)) for moves in line.moves)
+    return not line.moves_at_all
 
 
 def best_estimate(line: Line, method: Method) -> Estimate:
@@ -99,12 +100,12 @@ def best_estimate(line: Line, method: Method) -> Estimate:
     return central
 
 
-def too_vague(allowed: float, claimed: float, numeric: float, line: Line) -> bool:
+def too_vague(allowed: float, claimed: float, best: Estimate, line: Line) -> bool:
     """Would the tolerance let a wrong value pass? A zero is known as well as rounding lets any zero be known."""
-    size = max(abs(claimed), abs(numeric))
-    if size <= allowed:
-        return not allowed <= 1e-9 * max(natural_scale(line), largest(line.gradient or []) * line.reach)
-    return allowed > VAGUE * max(size, largest(line.gradient or []) * line.reach)
+    size, slopes = max(abs(claimed), abs(best.value)), largest(line.gradient or []) * line.reach
+    if size <= allowed and abs(best.value) <= 2.0 * best.error:
+        return not allowed <= 1e-9 * max(natural_scale(line), slopes)
+    return allowed > VAGUE * max(size, slopes)
 
 
 def judge_infinite(line: Line, claimed: float) -> Judgement:
@@ -128,7 +129,9 @@ def judge_infinite(line: Line, claimed: float) -> Judgement:
     return told(line, claimed, best, best.error, "unreliable", "neither the claim nor any difference is finite")
 
 
-def judge_sides(line: Line, claimed: float, best: Estimate, allowed: float, floor: float) -> Judgement:
+def judge_sides(
+    line: Line, claimed: float, best: Estimate, allowed: float, floor: float, jitter: Callable[[], float] | None
+) -> Judgement:
     """The claim is off the central value: at a kink it may be, as long as it lies between the two sides."""
     left, right = adjudicate(line, -1.0), adjudicate(line, 1.0)
     finite = [each for each in (left, right) if math.isfinite(each.error)]
@@ -150,6 +153,12 @@ def judge_sides(line: Line, claimed: float, best: Estimate, allowed: float, floo
         return told(line, claimed, only, only.error + floor, "kink", "right on one side; f jumps, or ends here")
     if not math.isfinite(best.error):
         return told(line, claimed, best, allowed, "unreliable", "no steps agree with each other")
+    if jitter is not None:  # what the claim itself rounds, where f is ill-conditioned
+        rounded = 4.0 * jitter()
+        if rounded <= BROKEN * max(abs(claimed), abs(best.value)):
+            allowed += rounded
+        if abs(claimed - best.value) <= allowed and not too_vague(allowed, claimed, best, line):
+            return told(line, claimed, best, allowed, "ok")
     if allowed > VAGUE * max(abs(claimed), abs(best.value)) and abs(claimed - best.value) <= 10.0 * allowed:
         return told(line, claimed, best, allowed, "unreliable", "the error bar is too wide to tell")
     if claimed == 0.0 and 0.0 < stair_height(line):

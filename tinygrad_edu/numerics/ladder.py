@@ -148,8 +148,6 @@ def directional_derivative(
     mean of both sides. Where no step gave a finite number, value is NaN and error inf.
     """
     line = along(f, inputs, directions, cotangent)
-    if line.at(0.0) is None:
-        return NOTHING
     quick = triple(line, octave(line, 6))
     if quick.error <= 1e-9 * abs(quick.value):
         # A period that fits the steps would agree too; this one it does not fit.

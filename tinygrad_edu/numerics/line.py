@@ -1,7 +1,8 @@
 """A function along a line: h ↦ f(x + h v), evaluated once at each h, differenced before it is projected.
 
-Outputs are differenced first and weighted by the cotangent after, so an output that stays put adds no noise. Two
-points count as neighbours only if f ran through the same smooth piece at both, where f can tell (its signature).
+Outputs are differenced from f(x) first and weighted by the cotangent after, so an output that stays put adds no noise,
+and nothing but a few numbers is kept of each point. Two points count as neighbours only if f ran through the same
+smooth piece at both, where f can tell (its signature).
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Line", "Point", "Slope"]
+__all__ = ["Line", "Point", "Slope", "largest", "weigh"]
 
 # f on flat arrays: its outputs as a list, and the signature of the smooth piece it ran through (None: unknown).
 Evaluate = Callable[..., tuple[list[Any], Hashable]]
 
 
 class Point(NamedTuple):
-    """f at one place of the line."""
+    """φ at one place of the line, seen from x.
 
-    outputs: list[np.ndarray]
+    rise: φ(h) - φ(0); NaN where an output that moved is not finite. sway: Σ |w (y(h) - y(0))|. piece: the signature.
+    """
+
+    rise: Any
+    sway: float
     piece: Hashable
 
 
@@ -36,7 +41,7 @@ class Line:
 
     evaluate: takes the inputs as arrays, returns (outputs, piece). xs, vs: the inputs and the direction, of equal
     shapes. weights: one for each output. gradient: what is claimed to be ∂φ/∂x, in the shapes of xs; if given, what
-    x + h v rounds is taken out to first order, else it is counted as noise.
+    x + h v rounds is taken out to first order, else it is counted as noise. base: what evaluate(*xs) returns, if known.
     """
 
     def __init__(
@@ -46,25 +51,26 @@ class Line:
         vs: Sequence[np.ndarray],
         weights: Sequence[np.ndarray],
         gradient: Sequence[np.ndarray] | None = None,
-        base: Point | None = None,
+        base: tuple[list[Any], Hashable] | None = None,
     ) -> None:
         self.evaluate, self.xs, self.vs, self.gradient = evaluate, list(xs), list(vs), gradient
         self.weights = list(weights)
         self.points: dict[float, Point | None] = {}
         self.evaluations = 0
         self.level = 0.0  # noise of φ, where it was measured to be above what rounding explains
-        self.widest = 0.0  # Σ |w y|, the largest met so far
-        self.moves: list[np.ndarray] = []  # which outputs were ever seen to move: the others add no noise
-        if base is not None:
-            self.points[0.0] = base
         self.size = largest([np.where(v != 0, x, 0.0) for x, v in zip(self.xs, self.vs, strict=True)])
         self.reach = largest(self.vs) or 1.0
-        start = self.at(0.0)
-        if base is not None:
-            self.notice(base)
+        if base is None:
+            self.evaluations += 1
+            with np.errstate(all="ignore"):
+                base = evaluate(*self.xs)
+        self.outputs, self.piece = [np.asarray(y) for y in base[0]], base[1]
         # What the outputs count their last digits in: a function that works in float32 is as rough as float32.
-        self.epsilon = max([epsilon_of(y) for y in start.outputs], default=0.0) if start else 0.0
-        self.magnitude = self.widest  # Σ |w y| at x: the size of φ's terms
+        self.epsilon = max([epsilon_of(y) for y in self.outputs], default=0.0)
+        self.magnitude = self.widest = weigh(self.weights, self.outputs)  # Σ |w y| at x, and the largest met so far
+        self.moves = [np.zeros(y.shape, bool) for y in self.outputs]  # outputs seen to move: the others add no noise
+        self.moving = 0.0  # Σ |w y| over those
+        self.points[0.0] = Point(0.0, 0.0, self.piece)
 
     @property
     def unit(self) -> float:
@@ -76,31 +82,47 @@ class Line:
         """The widest step worth trying: the unit, or a change by 1 where x is smaller than that."""
         return max(self.size, 1.0) / self.reach
 
+    @property
+    def moves_at_all(self) -> bool:
+        return any(bool(np.any(moves)) for moves in self.moves)
+
+    @property
+    def is_finite(self) -> bool:
+        """Is any output that counts finite at x?"""
+        return any(np.isfinite(y[w != 0]).any() for w, y in zip(self.weights, self.outputs, strict=True))
+
     def at(self, h: float) -> Point | None:
-        """f at x + h v; None where f raised a floating-point or domain error."""
+        """φ at x + h v; None where f raised a floating-point or domain error, or changed its shape."""
         if h not in self.points:
             self.evaluations += 1
-            moved = [x if h == 0.0 else x + h * v for x, v in zip(self.xs, self.vs, strict=True)]
             try:
                 with np.errstate(all="ignore"):
-                    outputs, piece = self.evaluate(*moved)
+                    outputs, piece = self.evaluate(*[x + h * v for x, v in zip(self.xs, self.vs, strict=True)])
+                    self.points[h] = self.seen([np.asarray(y) for y in outputs], piece)
             except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-                if h == 0.0:
-                    raise
                 self.points[h] = None
-            else:
-                self.points[h] = point = Point([np.asarray(y) for y in outputs], piece)
-                self.notice(point)
         return self.points[h]
 
-    def notice(self, point: Point) -> None:
-        """Keep account of which outputs move, and how large the terms of φ are."""
-        base = self.points.get(0.0) or point
-        if [y.shape for y in point.outputs] != [y.shape for y in base.outputs]:
-            return
-        moved = [(y != start) & (w != 0) for w, y, start in zip(self.weights, point.outputs, base.outputs, strict=True)]
-        self.moves = [a | b for a, b in zip(self.moves or moved, moved, strict=True)]
-        self.widest = max(self.widest, weigh(self.weights, point.outputs))
+    def seen(self, outputs: list[np.ndarray], piece: Hashable) -> Point | None:
+        """What is kept of a point; also takes account of which outputs move."""
+        if [y.shape for y in outputs] != [y.shape for y in self.outputs]:
+            return None
+        rise: Any = 0.0
+        sway, news = 0.0, False
+        for k, (w, y, start) in enumerate(zip(self.weights, outputs, self.outputs, strict=True)):
+            moved = (y != start) & (w != 0)
+            if moved.any():
+                change = np.where(moved, w * (y - start), 0)
+                rise = rise + np.sum(change)
+                sway += float(np.sum(np.abs(change)))
+                if not moved[self.moves[k]].all() or moved.sum() > self.moves[k].sum():
+                    self.moves[k] |= moved
+                    news = True
+        if news:
+            kept = [np.where(moves, w, 0) for moves, w in zip(self.moves, self.weights, strict=True)]
+            self.moving = weigh(kept, self.outputs)
+        self.widest = max(self.widest, self.magnitude + sway if np.isfinite(sway) else 0.0)
+        return Point(rise, sway, piece)
 
     def slope(self, low: float, high: float) -> Slope | None:
         """(φ(high) - φ(low)) / (high - low); None where that is not finite.
@@ -108,32 +130,19 @@ class Line:
         Across x, also None unless both ends lie in the piece of x itself. From x to one side, any piece will do: at a
         kink x has a piece of its own.
         """
-        base, ahead, behind = self.at(0.0), self.at(high), self.at(low)
-        if base is None or ahead is None or behind is None:
+        ahead, behind = self.at(high), self.at(low)
+        if ahead is None or behind is None:
             return None
-        if low and high and not base.piece == ahead.piece == behind.piece:
+        if low and high and not self.piece == ahead.piece == behind.piece:
             return None
-        rise, rounding = self.rise(behind, ahead)
-        width = high - low
+        rise, width = float(ahead.rise - behind.rise), high - low
         if not np.isfinite(rise):
             return None
         drift, unknown = self.drift(low, high)
-        value = (rise - drift) / width
-        noise = (max(rounding, self.level) + unknown * abs(rise)) / width
-        return Slope(value, noise)
-
-    def rise(self, behind: Point, ahead: Point) -> tuple[float, float]:
-        """⟨w, ahead - behind⟩ and what its terms round; NaN where an output that moved is not finite."""
-        total = rounding = 0.0
-        with np.errstate(all="ignore"):
-            for w, low, high, moves in zip(self.weights, behind.outputs, ahead.outputs, self.moves, strict=True):
-                if low.shape != high.shape:
-                    return np.nan, np.inf
-                change = np.where((low != high) & (w != 0), high - low, 0) * w
-                total += float(np.sum(change))
-                ends = np.where(moves, np.abs(w) * np.maximum(np.abs(low), np.abs(high)), 0)
-                rounding += float(np.sum(ends)) * self.epsilon + float(np.sum(np.abs(change))) * 2.0**-52
-        return total, rounding
+        sway = max(ahead.sway, behind.sway)
+        rounding = self.epsilon * (self.moving + sway) + 2.0**-52 * sway
+        noise = max(rounding, self.level) + unknown * abs(rise)
+        return Slope((rise - drift) / width, noise / width)
 
     def drift(self, low: float, high: float) -> tuple[float, float]:
         """What x + h v rounded: its effect by the claimed gradient, or else a bound relative to the rise."""

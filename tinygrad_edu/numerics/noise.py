@@ -41,10 +41,9 @@ def noise_on_grid(line: Line, spacing: float, sign: float, size: float) -> float
     first = 1 if sign else -(POINTS // 2)
     points = [line.at((sign or 1.0) * k * spacing) for k in range(first, first + POINTS)]
     whole = [point for point in points if point is not None]
-    base = line.at(0.0)
-    if base is None or len(whole) < POINTS or len({point.piece for point in whole}) > 1:
+    if len(whole) < POINTS or len({point.piece for point in whole}) > 1:
         return 0.0
-    values = np.array([line.rise(base, point)[0] for point in whole])
+    values = np.array([float(point.rise) for point in whole])
     # A grid on which φ changes by a quarter of its size shows the function, not its noise.
     if not np.isfinite(values).all() or np.ptp(values) > 0.25 * size:
         return 0.0
@@ -66,16 +65,16 @@ def stair_height(line: Line, sign: float = 1.0) -> float:
     A function that computes in a narrower float stands still for a while and then jumps by its last digit. A jump that
     is not small beside φ is f's own, like that of floor, and no noise.
     """
-    base, still, moved = line.at(0.0), 0.0, 0.0
+    still = moved = 0.0
     for h in sorted((h for h in line.points if h * sign > 0.0), key=abs):
         point = line.points[h]
-        if base is None or point is None:
+        if point is None:
             return 0.0
         moved = h
-        if line.rise(base, point)[0]:
+        if point.rise:
             break
         still = h
-    if base is None or not still or still == moved:
+    if not still or still == moved:
         return 0.0
     jump = 0.0
     for _ in range(24):
@@ -83,6 +82,6 @@ def stair_height(line: Line, sign: float = 1.0) -> float:
         point = line.at(middle)
         if point is None:
             return 0.0
-        rise = abs(line.rise(base, point)[0])
+        rise = abs(float(point.rise))
         still, moved, jump = (still, middle, rise) if rise else (middle, moved, jump)
     return jump if 8.0 * 2.0**-52 * line.widest < jump < COARSE * line.widest else 0.0

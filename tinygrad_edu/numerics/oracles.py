@@ -23,9 +23,6 @@ def complex_step(line: Line) -> Estimate:
     A function that is not analytic (abs, a comparison, .real) is caught by asking again along i v: Cauchy and Riemann
     want the same answer turned by a right angle.
     """
-    base = line.at(0.0)
-    if base is None:
-        return NOTHING
     step = TINY * line.unit
     with np.errstate(all="ignore"):
         try:
@@ -39,7 +36,7 @@ def complex_step(line: Line) -> Estimate:
     value = sum(float(np.sum(w * y.imag)) for w, y in zip(line.weights, outputs, strict=True)) / step
     rounding = 8.0 * 2.0**-52 * weigh(line.weights, [y.imag for y in outputs]) / step
     # The real part must not have moved: it does where f took the modulus, or compared.
-    same = all(np.allclose(y.real, b, rtol=1e-12, atol=0.0) for y, b in zip(outputs, base.outputs, strict=True))
+    same = all(np.allclose(y.real, b, rtol=1e-12, atol=0.0) for y, b in zip(outputs, line.outputs, strict=True))
     check = triple(line, octave(line, 8))
     if not same or not abs(value - check.value) <= 1e3 * check.error + 1e-4 * abs(value):
         return NOTHING
@@ -53,10 +50,9 @@ def longdouble_derivative(line: Line) -> Estimate:
     wide = [[np.asarray(a, np.longdouble) for a in arrays] for arrays in (line.xs, line.vs, line.weights)]
     try:
         finer = Line(line.evaluate, wide[0], wide[1], wide[2], line.gradient)
-        start = finer.at(0.0)
     except Exception:
         return NOTHING
-    if start is None or any(y.dtype != np.longdouble for y in start.outputs):
+    if any(y.dtype != np.longdouble for y in finer.outputs):
         return NOTHING
     found = adjudicate(finer)
     line.evaluations += finer.evaluations

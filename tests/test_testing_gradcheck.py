@@ -1,0 +1,254 @@
+"""The checker is checked: right gradients pass, wrong ones are named, and what cannot be told is said to be so."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import Tensor, functional, primitive
+from tinygrad_edu.errors import DtypeError, NotTrackedError, ShapeError, UnsupportedError
+from tinygrad_edu.testing import GradientError, assert_gradients, by_hand, gradcheck
+
+RNG = np.random.default_rng(0)
+X, W = RNG.standard_normal((3, 3)), RNG.standard_normal((3, 3))
+
+
+def tanh_layer(x, w):
+    return np.tanh(x @ w)
+
+
+def tanh_layer_backward(g, x, w):
+    d = g * (1 - np.tanh(x @ w) ** 2)
+    return d @ w.T, x.T @ d
+
+
+# What passes
+
+
+def test_a_right_gradient_is_ok_to_second_order():
+    report = gradcheck(tanh_layer, X, W, order=2)
+    assert report.verdict == "ok", str(report)
+    assert {check.order for check in report.checks} == {1, 2}
+    assert {check.path for check in report.checks} == {"inputs[0]", "inputs[1]", "cotangent[0]"}
+
+
+def test_every_check_carries_its_numbers():
+    for check in gradcheck(tanh_layer, X, W).checks:
+        assert abs(check.derived - check.numeric) <= check.tolerance < 1e-8
+        assert 0 < check.error <= check.tolerance
+        assert check.evaluations >= 6 and check.step > 0
+
+
+def test_nests_keep_their_names_and_what_is_no_float_is_held_fixed():
+    f = lambda p, k: np.take(p["w"], k, axis=0) * p["b"][0]  # noqa: E731
+    report = gradcheck(f, {"w": X, "b": [2.0]}, np.array([0, 0, 2]))
+    assert report.verdict == "ok", str(report)
+    assert list(report.shapes) == ["inputs[0]['b'][0]", "inputs[0]['w']"]
+
+
+def test_wrt_chooses_the_inputs():
+    assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=1).checks} == {"inputs[1]"}
+    assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=(-2,)).checks} == {"inputs[0]"}
+
+
+def test_large_inputs_are_judged_along_directions():
+    report = gradcheck(np.sin, RNG.standard_normal(1000))
+    assert [check.index for check in report.checks] == [None, None]
+    assert len(gradcheck(np.sin, RNG.standard_normal(1000), directions=5).checks) == 5
+
+
+@pytest.mark.parametrize("method", ["auto", "central", "complex", "longdouble"])
+def test_every_method_accepts_right_and_rejects_wrong(method):
+    assert gradcheck(tanh_layer, X, W, method=method, vjp=by_hand(tanh_layer_backward)).verdict == "ok"
+    off = by_hand(lambda g, x, w: tuple((1 + 1e-8) * part for part in tanh_layer_backward(g, x, w)))
+    assert gradcheck(tanh_layer, X, W, method=method, vjp=off).verdict == "wrong"
+
+
+def test_the_complex_step_says_so_where_f_is_not_analytic():
+    report = gradcheck(np.abs, np.array([1.5, -2.0]), method="complex", vjp=by_hand(lambda g, x: g * np.sign(x)))
+    assert report.verdict == "unreliable"
+
+
+def test_the_same_seed_gives_the_same_report():
+    assert str(gradcheck(tanh_layer, X, W, seed=3)) == str(gradcheck(tanh_layer, X, W, seed=3))
+    assert str(gradcheck(tanh_layer, X, W, seed=3)) != str(gradcheck(tanh_layer, X, W, seed=4))
+
+
+def test_empty_inputs_pass():
+    assert gradcheck(np.sum, np.zeros((0, 3))).verdict == "ok"
+
+
+# What does not pass
+
+
+def test_a_wrong_element_among_many_is_named():
+    @primitive(lambda g, x: g * np.cos(x) * (1 + 1e-4 * (np.arange(x.size).reshape(x.shape) == 777)), broadcasts=True)
+    def sine_wrong_at_777(x):
+        return np.sin(x)
+
+    (check,) = gradcheck(sine_wrong_at_777, RNG.standard_normal((40, 25)), directions=1).checks
+    assert (check.verdict, check.index) == ("wrong", (31, 2))
+
+
+@given(seed=st.integers(0, 1000), relative=st.sampled_from([1e-8, -1e-7, 1e-3, -2.0]))
+def test_a_gradient_off_by_one_part_in_a_hundred_million_is_wrong(seed, relative):
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal((2, 2)), rng.standard_normal((2, 2))
+    off = by_hand(lambda g, x, w: (tanh_layer_backward(g, x, w)[0], (1 + relative) * tanh_layer_backward(g, x, w)[1]))
+    report = gradcheck(tanh_layer, x, w, vjp=off, seed=seed)
+    assert {check.path for check in report.checks if check.verdict == "wrong"} == {"inputs[1]"}
+
+
+def test_softmax_seven_times_too_steep_is_wrong_although_its_sum_is_constant():
+    def backward(g, x):
+        z = functional.softmax(x)
+        return 7 * z * (g - (g * z).sum(-1, keepdims=True))
+
+    assert gradcheck(functional.softmax, X, vjp=by_hand(backward)).verdict == "wrong"
+
+
+def test_a_gradient_that_is_nothing_is_wrong():
+    assert gradcheck(lambda x: np.log(x * x + 1e5), X, vjp=by_hand(lambda g, x: np.zeros_like(x))).verdict == "wrong"
+
+
+def test_the_error_shows_the_report():
+    told = r"gradcheck of tanh_layer: wrong.*\n.*inputs\[0\] \(3, 3\): wrong"
+    with pytest.raises(GradientError, match=told) as caught:
+        assert_gradients(tanh_layer, X, W, vjp=by_hand(lambda g, x, w: (g @ w, x.T @ g)))
+    assert caught.value.report.verdict == "wrong"
+
+
+# Kinks
+
+
+def test_at_a_kink_any_value_between_both_sides_is_right():
+    for slope in (0.0, 0.3, 1.0):
+        backward = by_hand(lambda g, x, slope=slope: g * np.where(x == 0, slope, x > 0))
+        report = gradcheck(lambda x: np.maximum(x, 0.0), np.array([0.0, 1.0]), vjp=backward)
+        assert report.ok, str(report)
+    for slope in (-0.1, 1.1):
+        backward = by_hand(lambda g, x, slope=slope: g * np.where(x == 0, slope, x > 0))
+        assert gradcheck(lambda x: np.maximum(x, 0.0), np.array([0.0, 1.0]), vjp=backward).verdict == "wrong"
+
+
+def test_a_full_gradient_for_every_tie_is_wrong_although_each_alone_is_between_both_sides():
+    full = by_hand(lambda g, x: g * (x == x.max()))
+    first = by_hand(lambda g, x: g * (np.arange(x.size) == np.argmax(x)))
+    x = np.array([1.0, 2.0, 2.0])
+    assert gradcheck(np.max, x, vjp=full).verdict == "wrong"
+    assert gradcheck(np.max, x, vjp=first).ok
+
+
+def test_an_infinite_slope_is_a_kink_and_not_a_number_is_wrong():
+    assert gradcheck(np.sqrt, np.array([0.0, 1.0])).verdict == "kink"
+    assert gradcheck(np.sqrt, np.array([1.0]), vjp=by_hand(lambda g, x: g * np.nan)).verdict == "wrong"
+
+
+# What cannot be told
+
+
+def test_what_differences_cannot_resolve_is_unreliable_not_ok():
+    report = gradcheck(lambda x: 1e14 + np.sin(x), np.array(0.5))
+    assert report.verdict == "unreliable"
+    with pytest.raises(GradientError):
+        assert_gradients(lambda x: 1e14 + np.sin(x), np.array(0.5))
+    assert_gradients(lambda x: 1e14 + np.sin(x), np.array(0.5), unreliable="ignore")
+
+
+def test_a_function_that_is_not_deterministic_is_told_so_and_nothing_else():
+    rng = np.random.default_rng(0)
+    report = gradcheck(lambda x: x * rng.standard_normal(), np.array(3.0))
+    assert [finding.message for finding in report.findings] == [
+        "two calls of f gave two values; fix the seed of its random numbers"
+    ]
+
+
+def test_a_report_is_no_bool():
+    with pytest.raises(TypeError, match=r"report\.ok"):
+        bool(gradcheck(np.sin, X))
+
+
+# Around the value
+
+
+def broken(**parts):
+    """What gradcheck finds for x ↦ 2x with a broken backward pass."""
+    report = gradcheck(lambda x: 2 * x, np.arange(3.0), vjp=by_hand(**parts))
+    return {finding.property for finding in report.findings if not finding.ok}
+
+
+def test_a_backward_pass_that_writes_into_its_cotangent_is_found():
+    def backward(g, x):
+        g *= 2.0
+        return g
+
+    assert {"nothing is mutated", "no memory is shared"} <= broken(backward=backward)
+
+
+def test_a_gradient_that_is_the_callers_array_is_found():
+    report = gradcheck(lambda x: x * 1.0, X, vjp=by_hand(lambda g, x: g))
+    assert [finding.property for finding in report.findings if not finding.ok] == ["no memory is shared"]
+
+
+def test_two_gradients_in_one_memory_are_found():
+    def backward(g, x, y):
+        both = np.stack([g, g])
+        return both[0], both[0]
+
+    report = gradcheck(np.add, X, W, vjp=by_hand(backward))
+    assert "inputs[1]" in next(finding.message for finding in report.findings if not finding.ok)
+
+
+def test_a_constant_added_to_the_gradient_is_not_linear():
+    assert "it is linear in the cotangent" in broken(backward=lambda g, x: 2 * g + 1e-3)
+
+
+def test_a_gradient_in_single_precision_is_found():
+    assert "dtype is kept" in broken(backward=lambda g, x: (2 * g).astype(np.float32))
+
+
+def test_a_gradient_of_the_wrong_shape_is_told_in_a_report():
+    report = gradcheck(np.add, X, W[0], vjp=by_hand(lambda g, x, y: (g, g)))
+    assert report.verdict == "wrong"
+    assert "inputs[1] has shape (3, 3), the input (3,)" in str(report)
+    assert "returned 1 gradients for 2 inputs" in str(gradcheck(tanh_layer, X, W, vjp=by_hand(lambda g, x, w: g)))
+
+
+# Calls that make no sense
+
+
+def test_calls_that_make_no_sense_say_why():
+    with pytest.raises(DtypeError, match="no input is a float array"):
+        gradcheck(np.sum, np.arange(3))
+    with pytest.raises(NotTrackedError, match="wrt=2"):
+        gradcheck(tanh_layer, X, W, wrt=2)
+    with pytest.raises(ShapeError, match=r"cotangent of shapes \[\(2,\)\] for outputs of shapes \[\(3, 3\)\]"):
+        gradcheck(tanh_layer, X, W, cotangent=np.ones(2))
+    with pytest.raises(UnsupportedError, match="order=2"):
+        gradcheck(tanh_layer, X, W, order=2, vjp=by_hand(tanh_layer_backward))
+
+
+# Reading it
+
+
+def test_a_report_reads_as_text_html_and_dot():
+    report = gradcheck(tanh_layer, X, W, vjp=by_hand(lambda g, x, w: (tanh_layer_backward(g, x, w)[0], g)))
+    assert "inputs[1] (3, 3): wrong, 9 elements" in str(report) and "and 3 more" in str(report)
+    assert report._repr_html_().count("<tr>") == 1 + len(report.checks) + len(report.findings)
+    assert "tomato" in report.to_dot() and report.to_dot().count("->") == 2
+
+
+def test_hostile_names_stay_text():
+    def f(nest):
+        return 2 * nest["</td>"]
+
+    f.__name__ = '<script>"\\'
+    report = gradcheck(f, {"</td>": X})
+    assert "<script>" not in report._repr_html_() and "</td>'" not in report._repr_html_()
+    assert '\\"' in report.to_dot()
+
+
+def test_tensors_are_taken_by_value():
+    x = Tensor(X, requires_grad=True)
+    assert gradcheck(lambda x: x * x, x).verdict == "ok"
+    assert x.grad is None

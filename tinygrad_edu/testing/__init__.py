@@ -1,0 +1,23 @@
+"""Is this gradient right? A kit for your own code, and the proof of ours.
+
+    gradcheck(f, *inputs)         a report: values, error bars, verdicts
+    assert_gradients(f, *inputs)  the same, raising where something is wrong
+
+f may be written for this engine, or be anything with a pullback: a backward pass by hand, PyTorch, JAX, autograd.
+"""
+
+from tinygrad_edu.testing.check import assert_gradients, gradcheck
+from tinygrad_edu.testing.pullbacks import autograd_vjp, by_hand, torch_vjp
+from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
+
+__all__ = [
+    "Check",
+    "Finding",
+    "GradReport",
+    "GradientError",
+    "assert_gradients",
+    "autograd_vjp",
+    "by_hand",
+    "gradcheck",
+    "torch_vjp",
+]
