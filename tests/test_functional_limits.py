@@ -72,6 +72,13 @@ def test_a_list_of_tracked_tensors_is_refused_and_not_cut_off():
         F.softmax([x, x])
 
 
+@pytest.mark.parametrize("x", ["abc", None, 1j * np.ones(2), {"a": 1.0}])
+def test_what_is_not_real_is_refused(x):
+    for f in (F.sigmoid, F.gelu, F.softmax, F.log_softmax, F.logsumexp, F.layer_norm):
+        with pytest.raises(DtypeError, match="takes real numbers"):
+            f(x)
+
+
 # Integers
 
 
@@ -179,6 +186,11 @@ def test_ignored_targets_may_lie_outside_the_classes_and_others_may_not():
         F.cross_entropy(logits, [-100, 1], ignore=-1)
 
 
+def test_ignore_is_a_class_id():
+    with pytest.raises(TypeError, match=r"ignore = 1\.5 is no class id"):
+        F.cross_entropy(np.zeros((2, 3)), [0, 1], ignore=1.5)
+
+
 def test_a_target_that_cannot_be_costs_infinity():
     logits = np.array([[0.0, -np.inf], [0.0, 0.0]])
     assert F.cross_entropy(logits, [1, 0]) == np.inf
@@ -193,7 +205,7 @@ def test_dropout_zeroes_a_share_below_one(p):
         nn.Dropout(p, rng=np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("rng", [None, 0, np.random.default_rng])
+@pytest.mark.parametrize("rng", [None, 0, np.random.default_rng, np.random.RandomState(0)])
 def test_dropout_wants_a_generator_and_no_seed(rng):
     with pytest.raises(TypeError, match=r"pass rng=np\.random\.default_rng\(seed\)"):
         F.dropout(np.ones(3), 0.5, rng)

@@ -91,6 +91,32 @@ def test_assignment_that_would_lose_parameters_is_refused():
         nn.ModuleList([1])
 
 
+def test_modules_in_a_circle_are_refused():
+    class Link(nn.Module):
+        def __init__(self):
+            self.next = None
+
+    first, second, row = Link(), Link(), nn.ModuleList()
+    first.next = second
+    with pytest.raises(ValueError, match="Link.next: this Link holds the module itself"):
+        second.next = first
+    with pytest.raises(ValueError, match="holds the module itself"):
+        first.next = first
+    first.next = row
+    with pytest.raises(ValueError, match=r"ModuleList\.0: this Link holds"):
+        row.append(first)
+    assert first.parameters() == []
+
+
+def test_layers_refuse_settings_that_give_nan_and_take_lists():
+    for make in (lambda: nn.LayerNorm(3, eps=-1.0), lambda: nn.RMSNorm(3, eps=np.nan)):
+        with pytest.raises(ValueError, match="Norm: eps = .* 0 or more"):
+            make()
+    linear = nn.Linear(2, 1, rng=rng())
+    np.testing.assert_allclose(linear([[1.0, 2.0]]).numpy(), np.array([[1.0, 2.0]]) @ linear.weight.numpy(), rtol=1e-6)
+    assert nn.Linear(0, 0, rng=rng()).weight.shape == (0, 0)
+
+
 def test_state_is_copied_out_and_in():
     one, other = Pair(rng()), Pair(np.random.default_rng(1))
     state = one.state_dict()

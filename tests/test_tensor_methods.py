@@ -6,7 +6,7 @@ import operator
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor
+from tinygrad_edu import Tensor, explain
 from tinygrad_edu.errors import AbsentError, DtypeError, ItemAssignmentError, UnsupportedError
 
 # Python finds no special method here and does what a value wants: x += y rebinds, copies go through __reduce__.
@@ -62,6 +62,12 @@ def test_a_tensor_is_copied_although_it_leaves_copying_to_python():
         assert twin.tolist() == [1.0, 2.0] and twin.requires_grad
         twin.data[0] = 7.0
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_a_tensor_made_of_a_tracked_one_knows_who_cut_it_off():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert "Tensor(...)" in explain(Tensor(x * 2)) and "test_tensor_methods.py" in explain(Tensor(x * 2) + 1)
+    assert Tensor(x, requires_grad=True).is_leaf
 
 
 METHODS = {

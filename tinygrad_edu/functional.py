@@ -156,7 +156,7 @@ def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bo
     p, x = share("dropout: p", p), array(x)
     if not training or p == 0:
         return x
-    if rng is None or not callable(getattr(rng, "random", None)):
+    if rng is None or not callable(getattr(rng, "random", None)) or isinstance(rng, np.random.RandomState):
         raise TypeError(
             f"dropout: rng is a {type(rng).__name__}; pass rng=np.random.default_rng(seed), so that the run can be "
             "repeated"
@@ -192,6 +192,8 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
             f"cross_entropy: logits {logits.shape} want targets of shape {logits.shape[:-1]}, one class id "
             f"for each row, not {wanted.shape}"
         )
+    if not (ignore is None or isinstance(ignore, int | np.integer)):
+        raise TypeError(f"cross_entropy: ignore = {ignore!r} is no class id; no target could be equal to it")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is a share; it lies in [0, 1]")
     counted = np.ones(wanted.shape, bool) if ignore is None else wanted != ignore
@@ -275,7 +277,12 @@ def array(x: Any) -> Any:
 def floating(x: Any) -> Any:
     """x in floating point: unsigned integers would wrap around in −x and in x − max(x)."""
     x = array(x)
-    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+    kind = getattr(getattr(x, "dtype", None), "kind", "")
+    if kind in ("b", "i", "u"):
+        return x.astype(np.float64)
+    if kind not in ("f", "O"):
+        raise DtypeError(f"functional takes real numbers: a Tensor, an ndarray or a list, not {x!r:.40}")
+    return x
 
 
 def plain(x: object) -> NDArray[Any]:

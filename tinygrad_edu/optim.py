@@ -273,6 +273,8 @@ def named(parameters: Parameters) -> dict[str, Tensor]:
     """Name → tensor. A bare tensor goes by its own name if it has one, else by its place."""
     if isinstance(parameters, Tensor):
         raise TypeError("parameters: one Tensor was given; put it into a list")
+    if hasattr(parameters, "named_parameters"):
+        raise TypeError(f"parameters: a {type(parameters).__name__} was given; pass its .named_parameters()")
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for k, given in enumerate(parameters):

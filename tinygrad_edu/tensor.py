@@ -41,6 +41,8 @@ class Tensor(ArrayMethods):
         self, data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None
     ) -> None:
         if isinstance(data, Variable):
+            if data._node is not None and not requires_grad:
+                self._cut = Cut("Tensor(...), which copies values alone", user_origin(2))
             data = data._value
         array = np.array(operand(data), dtype=dtype)
         self._value = array if array.ndim else array[()]

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_edu import functional
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.nn.module import Module, Parameter
+from tinygrad_edu.settings import nonnegative, share
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "RMSNorm"]
@@ -22,11 +23,12 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, *,
         rng: np.random.Generator, dtype: Any = "float32",
     ) -> None:  # fmt: skip
-        limit = math.sqrt(6 / (in_features + out_features))
+        limit = math.sqrt(6 / max(in_features + out_features, 1))
         self.weight = Parameter(rng.uniform(-limit, limit, (in_features, out_features)), dtype)
         self.bias = Parameter(np.zeros(out_features), dtype) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:                     # (..., in)
+        x = functional.array(x)
         if x.shape[-1:] != self.weight.shape[:1]:
             raise ShapeError(f"Linear: the last axis of x {x.shape} must be {self.weight.shape[0]}")
         y: Tensor = x @ self.weight                             # (..., out)
@@ -57,7 +59,7 @@ class LayerNorm(Module):
     """functional.layer_norm with a weight (dim,) of ones and a bias (dim,) of zeros."""
 
     def __init__(self, dim: int, eps: float = 1e-5, *, dtype: Any = "float32") -> None:
-        self.eps = eps
+        self.eps = nonnegative("LayerNorm: eps", eps)
         self.weight = Parameter(np.ones(dim), dtype)
         self.bias = Parameter(np.zeros(dim), dtype)
 
@@ -72,7 +74,7 @@ class RMSNorm(Module):
     """functional.rms_norm with a weight (dim,) of ones."""
 
     def __init__(self, dim: int, eps: float = 1e-5, *, dtype: Any = "float32") -> None:
-        self.eps = eps
+        self.eps = nonnegative("RMSNorm: eps", eps)
         self.weight = Parameter(np.ones(dim), dtype)
 
     def forward(self, x: Tensor) -> Tensor:                     # (..., dim)
@@ -86,9 +88,7 @@ class Dropout(Module):
     """functional.dropout while training, nothing in evaluation. `rng` is the caller's, and may be shared."""
 
     def __init__(self, p: float, *, rng: np.random.Generator) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p = {p} is the share that is zeroed; it lies in [0, 1)")
-        self.p = p
+        self.p = share("Dropout: p", p)
         self.rng = rng
 
     def forward(self, x: Tensor) -> Tensor:

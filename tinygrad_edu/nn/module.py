@@ -104,6 +104,7 @@ class Module(metaclass=Sealing):
                     "found; use ModuleList, or one attribute for each"
                 )
             if isinstance(value, Module):
+                self._refuse_to_hold(value, name)
                 value._enter(name)
             object.__setattr__(self, name, value)
 
@@ -111,6 +112,14 @@ class Module(metaclass=Sealing):
         close = difflib.get_close_matches(name, [n for n in dir(self) if not n.startswith("_")], n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"{type(self).__name__} has no attribute {name!r}{hint}"
+
+    def _refuse_to_hold(self, module: Module, name: str) -> None:
+        """Modules form a tree, perhaps with shared branches: in a circle, no walk over parameters would end."""
+        if any(each is self for each in module.modules()):
+            raise ValueError(
+                f"{type(self).__name__}.{name}: this {type(module).__name__} holds the module itself; "
+                "pass what it needs to forward() instead"
+            )
 
     def _enter(self, name: str) -> None:
         """Take the scope under which a parent knows this module."""
@@ -222,6 +231,7 @@ class ModuleList(Module):
     def append(self, module: Module) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"ModuleList holds modules, not a {type(module).__name__}")
+        self._refuse_to_hold(module, str(len(self)))
         vars(self)[str(len(self))] = module
         self._enter(self._scope)
 
