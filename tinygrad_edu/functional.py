@@ -242,18 +242,20 @@ def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = Fals
 
 
 def refuse_misfits(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> None:
-    shapes = f"attention: q {q}, k {k}, v {v}"
+    wrong = ""
     if not q or len(k) < 2 or len(v) < 2:
-        raise ShapeError(f"{shapes}: k and v need two axes, (..., S, d) and (..., S, e)")
-    if q[-1] != k[-1] or not q[-1]:
-        raise ShapeError(f"{shapes}: the last axes of q and k must be equal, and not 0: they are multiplied")
-    if k[-2] != v[-2]:
-        raise ShapeError(f"{shapes}: {k[-2]} keys cannot weigh {v[-2]} values; the last axes but one must be equal")
-    if not q[:-2] == k[:-2] == v[:-2]:
+        wrong = "k and v need two axes, (..., S, d) and (..., S, e)"
+    elif q[-1] != k[-1] or not q[-1]:
+        wrong = "the last axes of q and k must be equal, and not 0: they are multiplied"
+    elif k[-2] != v[-2]:
+        wrong = f"{k[-2]} keys cannot weigh {v[-2]} values; the last axes but one must be equal"
+    elif not q[:-2] == k[:-2] == v[:-2]:
         try:
             np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
         except ValueError:
-            raise ShapeError(f"{shapes}: the leading axes do not broadcast; make them equal or 1") from None
+            wrong = "the leading axes do not broadcast; make them equal or 1"
+    if wrong:
+        raise ShapeError(f"attention: q {q}, k {k}, v {v}: {wrong}")
 
 
 def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
