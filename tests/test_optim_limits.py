@@ -73,6 +73,21 @@ def test_schedules_are_checked_where_they_are_made(make):
         make()
 
 
+@pytest.mark.parametrize(("rate", "expected"), [
+    (optim.warmup_cosine(1.0, 0, 10), {0: 1.0, 5: 0.5, 9: (1 + math.cos(0.9 * math.pi)) / 2, 10: 0.0, 99: 0.0}),
+    (optim.warmup_cosine(1.0, 10, 10, 0.2), {0: 0.1, 8: 0.9, 9: 1.0, 10: 0.2}),
+    (optim.warmup_cosine(1.0, 1, 1, 0.2), {0: 1.0, 1: 0.2}),
+    (optim.step_decay(1.0, 1, 0.5), {0: 1.0, 1: 0.5, 3: 0.125}),
+    (optim.step_decay(1.0, 2, 0.0), {0: 1.0, 1: 1.0, 2: 0.0}),
+    (lambda step: np.float32(0.5), {0: 0.5}),
+])  # fmt: skip
+def test_schedules_at_their_boundaries(rate, expected):
+    optimizer = optim.SGD([parameter([1.0])], rate)
+    for steps, lr in expected.items():
+        optimizer.steps = steps
+        assert optimizer.lr == pytest.approx(lr, rel=1e-12, abs=1e-15) and type(optimizer.lr) is float
+
+
 def test_a_schedule_that_gives_no_rate_is_named_before_anything_changes():
     w = parameter([1.0], 1.0)
     optimizer = optim.Adam([w], lambda step: math.nan)

@@ -142,6 +142,13 @@ def test_methods_give_an_arrays_values_and_dtype(what, dtype):
         assert differs(call(Tensor(x, requires_grad=True)), call(x)) == ""
 
 
+def test_truth_values_are_real_too():
+    x = Tensor([True, False])
+    for found in (x.real, x.conj(), x.conjugate()):
+        assert found.dtype == bool and found.tolist() == [True, False]
+    assert x.imag.tolist() == [False, False]
+
+
 def test_a_method_that_sorts_in_place_returns_a_copy():
     x = Tensor([3.0, 1.0, 2.0])
     assert x.sort().tolist() == [1.0, 2.0, 3.0] and x.partition(0)[0].item() == 1.0

@@ -94,10 +94,10 @@ class ArrayMethods(Operators, Absences):
         return self._call(np.zeros_like)
 
     def conj(self) -> Any:
-        return self._call(np.conjugate)
+        return self._call(np.real)
 
     def conjugate(self) -> Any:
-        return self._call(np.conjugate)
+        return self._call(np.real)
 
     # Functions that users of other libraries look for among the methods
 
