@@ -14,6 +14,8 @@ import numpy as np
 
 __all__ = ["Line", "Point", "Slope", "largest", "weigh"]
 
+GROWTH = 32.0  # at most, of measured noise
+
 # f on flat arrays: its outputs as a list, and the signature of the smooth piece it ran through (None: unknown).
 Evaluate = Callable[..., tuple[list[Any], Hashable]]
 
@@ -141,7 +143,9 @@ class Line:
         drift, unknown = self.drift(low, high)
         sway = max(ahead.sway, behind.sway)
         rounding = self.epsilon * (self.moving + sway) + 2.0**-52 * sway
-        noise = max(rounding, self.level) + unknown * abs(rise)
+        # Measured where φ is as large as at x; further on it may be larger, and so may its noise.
+        growth = 1.0 + sway / self.moving if sway < (GROWTH - 1.0) * self.moving else GROWTH
+        noise = max(rounding, self.level * growth) + unknown * abs(rise)
         return Slope((rise - drift) / width, noise / width)
 
     def drift(self, low: float, high: float) -> tuple[float, float]:

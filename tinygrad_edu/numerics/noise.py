@@ -76,12 +76,16 @@ def stair_height(line: Line, sign: float = 1.0) -> float:
         still = h
     if not still or still == moved:
         return 0.0
-    jump = 0.0
+    jumps = [0.0]
     for _ in range(24):
         middle = 0.5 * (still + moved)
         point = line.at(middle)
         if point is None:
             return 0.0
         rise = abs(float(point.rise))
-        still, moved, jump = (still, middle, rise) if rise else (middle, moved, jump)
-    return jump if 8.0 * 2.0**-52 * line.widest < jump < COARSE * line.widest else 0.0
+        still, moved = (still, middle) if rise else (middle, moved)
+        jumps.append(rise or jumps[-1])
+    jump = jumps[-1]
+    # Not a kink, from which a function rises ever less as one comes near.
+    is_stair = jump > 0.5 * jumps[12] and jump < COARSE * line.widest
+    return jump if is_stair and jump > 8.0 * 2.0**-52 * line.widest else 0.0
