@@ -150,6 +150,8 @@ def operand(value: Any) -> Any:
 
 def fixed(value: Any, source: Any) -> Any:
     """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
     if isinstance(value, np.ndarray) or isinstance(source, Variable):
         return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
     return value
