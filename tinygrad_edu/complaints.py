@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -10,7 +13,7 @@ import numpy as np
 from tinygrad_edu.errors import AutodiffError, DtypeError, ShapeError, TooLargeError, UnsupportedError
 from tinygrad_edu.graph import user_location
 
-__all__ = ["complain", "describe", "refuse_keyword"]
+__all__ = ["complain", "describe", "refuse_keyword", "signature_of"]
 
 
 def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
@@ -22,10 +25,13 @@ def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn
     said = str(error).rstrip(". ")
     if isinstance(error, np.linalg.LinAlgError):
         raise type(error)(f"{operation.name}({described}): {said}. {where}") from None
-    if isinstance(error, ValueError) and operation.name == "matmul" and all(np.ndim(v) for v in raw):
+    if isinstance(error, ValueError | TypeError) and operation.name == "matmul" and len(raw) == 2:
         raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
     if isinstance(error, MemoryError):
         raise TooLargeError(f"{operation.name}({described}): {said}. {where}") from None
+    if isinstance(error, TypeError) and re.search(r"(positional|keyword|required) .*argument|for argument", said):
+        signature = signature_of(operation.function)
+        raise TypeError(f"{operation.name}{signature or ''} does not take this call: {said}. {where}") from None
     kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
         (np.exceptions.AxisError, ShapeError),
         (IndexError, IndexError),
@@ -36,6 +42,15 @@ def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn
         if isinstance(error, caught):
             raise raised(f"{operation.name}({described}): {said}. {where}") from None
     raise error
+
+
+@functools.cache
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """How a function is called, None if it does not say."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
 
 
 def describe(value: Any) -> str:
@@ -49,6 +64,8 @@ def describe(value: Any) -> str:
 
 def matmul_complaint(x: Any, y: Any) -> str:
     x, y = np.asarray(x), np.asarray(y)
+    if not x.ndim or not y.ndim:
+        return f"matmul: {x.shape} @ {y.shape}: a number has no axis to sum over; multiply by it with *."
     inner = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
     if inner[0] == inner[1]:
         return f"matmul: {x.shape} @ {y.shape}: the leading axes do not broadcast; make them equal or 1."
