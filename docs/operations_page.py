@@ -7,7 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import tinygrad_edu  # noqa: F401  (fills the registry)
+from tinygrad_edu.complaints import signature_of
 from tinygrad_edu.primitive import Composite, Primitive, registry
+from tinygrad_edu.rules.left_out import FORMS, OPTIONS
 
 HEADER = """# Operations
 
@@ -15,6 +17,8 @@ Written from the registry when this page was built: {rules} operations with rule
 code over them, {constants} whose result carries no derivative. In a rule, `g` is the cotangent of the output and
 `z` the output; what else it names is kept for the backward pass, and nothing more.
 """
+
+LEFT_OUT_FORMS = "`x` (2, 3) and `square` (3, 3) are Tensors that want a gradient, `mask` holds 3 truth values."
 
 
 def statements_of(operation):
@@ -52,6 +56,39 @@ def table(operations):
         yield f"| `{one.name}` | {', '.join(arguments)} | {domain_of(one)} | {kinks} | {broadcasts} |"
 
 
+def options_left_out():
+    """Option of NumPy's → names of the operations that do not take it; all ufuncs as one."""
+    found = defaultdict(list)
+    for function, operation in registry().items():
+        if operation.kind not in (Primitive.kind, Composite.kind) or not function.__module__.startswith("numpy"):
+            continue
+        taken = operation.understood if isinstance(operation, Primitive) else taken_by(operation.definition)
+        signature = signature_of(function)
+        for option in signature.parameters.values() if signature else ():
+            if option.default is not option.empty and option.name not in taken:
+                name = "every other ufunc" if type(function).__name__ == "ufunc" else f"`{operation.name}`"
+                if name not in found[option.name]:
+                    found[option.name].append(name)
+    return {option: sorted(names, key=lambda name: (name[0] != "`", name)) for option, names in found.items()}
+
+
+def taken_by(definition):
+    code = definition.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def left_out_options():
+    yield from ("| option | instead | not taken by |", "|---|---|---|")
+    for option, names in sorted(options_left_out().items()):
+        yield f"| `{option}=` | {OPTIONS[option]} | {', '.join(names)} |"
+
+
+def left_out_forms():
+    yield from ("| form | why, or what instead |", "|---|---|")
+    for form, reason in FORMS.items():
+        yield f"| `{form}` | {reason} |"
+
+
 def page():
     kinds = defaultdict(list)
     for operation in registry().values():
@@ -78,4 +115,6 @@ def page():
         for operation in kinds[kind]:
             reasons[operation.reason].append(f"`{operation.name}`")
         lines += [f"- {', '.join(names)}: {reason}" for reason, names in reasons.items()] + [""]
+    lines += ["## Left out: options", "", *left_out_options(), ""]
+    lines += ["## Left out: forms", "", LEFT_OUT_FORMS, "", *left_out_forms(), ""]
     return "\n".join(lines)
