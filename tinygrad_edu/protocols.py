@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.complaints import complain, refuse_keyword
+from tinygrad_edu.complaints import complain, refuse_keyword, signature_of
 from tinygrad_edu.errors import UnsupportedError
-from tinygrad_edu.graph import Cut, user_location, user_origin
-from tinygrad_edu.operation import Composite, Constant, Primitive, Refusal, qualified_name
+from tinygrad_edu.graph import STATE, Cut, user_location, user_origin
+from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, strip, unary
 from tinygrad_edu.rules import lookup
+from tinygrad_edu.rules.products import with_subscripts
 
 __all__ = ["call", "call_ufunc"]
 
@@ -26,19 +28,22 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     """
     operation = lookup(function)
     if isinstance(operation, Primitive):
+        if operation.sequence is not None:
+            args = spelled_out(operation, args)
+        elif len(args) > len(operation.parameters):
+            refuse_surplus(operation, args)
         return apply(kind, operation, args, kwargs)
     if isinstance(operation, Composite):
-        args, kwargs = as_defined(operation, args, kwargs)
-        try:
-            return operation.definition(*args, **kwargs)
-        except Exception as error:
-            complain(operation, strip(args), error)
+        return compose(kind, operation, args, kwargs)
     if isinstance(operation, Constant):
         plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
         try:
             value = function(*plain[0], **plain[1])
         except Exception as error:
             complain(operation, plain[0], error)
+        watch = STATE.get().watch
+        if watch is not None:
+            watch(operation, *plain, value)
         out = untracked(kind, value)
         if isinstance(out, Variable) and holds_gradient(args):
             out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())
@@ -48,6 +53,75 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     raise UnsupportedError(unknown(function))
 
 
+def spelled_out(operation: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The other ways to write a call on many arrays: rows of one to join, axes of einsum by number."""
+    if operation.function is np.einsum:
+        try:
+            return with_subscripts(args)
+        except (TypeError, ValueError) as error:
+            complain(operation, strip(args), error)
+    if operation.function in (np.concatenate, np.stack):
+        if len(args) > 2:
+            refuse_out(operation, args, {})
+        if args and isinstance(args[0], Variable):
+            return (list(args[0]), *args[1:])  # type: ignore[call-overload]
+    return args
+
+
+def refuse_surplus(operation: Primitive, args: tuple[Any, ...]) -> None:
+    """TypeError for more arguments than the function takes, before each of them is looked at."""
+    signature = signature_of(operation.function)
+    try:
+        if signature is not None:
+            signature.bind(*args)
+    except TypeError as error:
+        complain(operation, strip(args), error)
+
+
+def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run the definition of a composite; on whole numbers, which nothing differentiates, NumPy's own function."""
+    if whole_numbers(args) and whole_numbers(tuple(kwargs.values())):
+        function = operation.function
+        refuse_out(operation, args, kwargs)
+        plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
+    else:
+        function, plain = operation.definition, as_defined(operation, args, kwargs)
+    try:
+        value = function(*plain[0], **plain[1])
+    except Exception as error:
+        complain(operation, strip(args), error)
+    return value if isinstance(value, Variable) else untracked(kind, value)
+
+
+def whole_numbers(values: tuple[Any, ...] | list[Any]) -> bool:
+    """Does every array among these hold integers or truth values?"""
+    for value in values:
+        if isinstance(value, list | tuple):
+            if not whole_numbers(value):
+                return False
+        elif isinstance(value, Variable | np.ndarray | np.generic):
+            array = value._value if isinstance(value, Variable) else value
+            if array.dtype.kind not in "biu":
+                return False
+    return True
+
+
+def refuse_out(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """A Tensor is a value: also where none of them wants a gradient, no result is written into one."""
+    given = {**dict(zip(positions_of(operation.function), args, strict=False)), **kwargs}
+    refuse_keyword(operation, "out", given.get("out"), ())
+
+
+@functools.cache
+def positions_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of what a function takes by position; none if it takes any number, or does not say."""
+    signature = signature_of(function)
+    parameters = list(signature.parameters.values()) if signature else []
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return ()
+    return tuple(parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY)
+
+
 VARARGS = 0x04  # the flag of a function that takes *args
 
 
@@ -55,27 +129,36 @@ def as_defined(operation: Composite, args: tuple[Any, ...], kwargs: dict[str, An
     """The call as the definition takes it: what stands at a place of NumPy's goes by NumPy's name."""
     code = operation.definition.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    numpys = getattr(getattr(operation.function, "_implementation", None), "__code__", None)
     kept = len(args)
-    if numpys is not None and not (code.co_flags | numpys.co_flags) & VARARGS:
-        names = numpys.co_varnames[: numpys.co_argcount]
-        pairs = enumerate(zip(known, names, strict=False))
+    if not code.co_flags & VARARGS:
+        names = positions_of(operation.function)
+        pairs = enumerate(zip(known[: code.co_argcount], names, strict=False))
         moved = (k for k, (ours, theirs) in pairs if ours != theirs and (ours in names or theirs in known))
-        kept = next(moved, len(known))
+        kept = next(moved, code.co_argcount) if names else kept
         kwargs = {**dict(zip(names[kept:], args[kept:], strict=False)), **kwargs}
     for name, value in kwargs.items():
-        refuse_keyword(operation, name, value, known)
+        if name not in known and not is_default(operation.function, name, value):
+            refuse_keyword(operation, name, value, known)
     return args[:kept], {k: v for k, v in kwargs.items() if k in known and v is not np._NoValue}
 
 
+def is_default(function: Callable[..., Any], name: str, value: Any) -> bool:
+    """Is this what NumPy takes if the option is not given?"""
+    signature = signature_of(function)
+    default = signature.parameters[name].default if signature and name in signature.parameters else None
+    return type(value) is type(default) and bool(value == default)
+
+
 def untracked(kind: type[Variable], value: Any) -> Any:
+    """NumPy's result as a tensor; also inside a list or a tuple, if that holds arrays."""
     if isinstance(value, np.ndarray | np.generic):
-        return make(kind, value, None)
-    return tuple(untracked(kind, part) for part in value) if type(value) is tuple and holds_arrays(value) else value
-
-
-def holds_arrays(values: tuple[Any, ...]) -> bool:
-    return any(isinstance(value, np.ndarray) for value in values)
+        return make(kind, value[()], None)  # type: ignore[index]
+    if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
+        parts: list[Any] = [part if isinstance(part, Variable) else untracked(kind, part) for part in value]
+        if isinstance(value, list):
+            return parts
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
 
 
 def unknown(function: Callable[..., Any]) -> str:

@@ -53,7 +53,10 @@ def take(d):
     axis = d.pick(None, *range(-len(shape), len(shape)))
     size = math.prod(shape) if axis is None else shape[axis]
     where = d.pick(d.places(size), d.places(size, 2, 2), d.places(size).tolist(), d.axis(size), [], d.places(size, 1))
-    return Call(np.take, (d.array(shape), where), {} if axis is None else {"axis": axis})
+    keywords = d.options(mode=["raise", "wrap", "clip"])
+    if keywords.get("mode", "raise") != "raise" and np.ndim(where):
+        where = [7, -9, 0]
+    return Call(np.take, (d.array(shape), where), keywords if axis is None else keywords | {"axis": axis})
 
 
 def take_along_axis(d):
@@ -98,7 +101,11 @@ def select(d):
 def choose(d):
     shape = d.shape()
     arrays = [d.array(shape) for _ in range(3)]
-    return Call(np.choose, (np.asarray(d.rng.integers(0, 3, shape)), tuple(arrays) if d.flag() else arrays))
+    arrays[1] = d.array(shape[1:])
+    mode = d.options(mode=["raise", "wrap", "clip"])
+    past = 3 if mode.get("mode", "raise") != "raise" else 0
+    picked = np.asarray(d.rng.integers(-past, 3 + past, shape))
+    return Call(np.choose, (picked, tuple(arrays) if d.flag() else arrays), mode)
 
 
 def diagonal(function):

@@ -82,7 +82,7 @@ def flip(d):
 
 
 def triangle(function):
-    return lambda d: Call(function, (d.array(d.shape(2)),), d.options(k=[-1, 0, 1, 2]))
+    return lambda d: Call(function, (d.array(d.shape(1)),), d.options(k=[-1, 0, 1, 2]))
 
 
 def roll(d):
@@ -176,7 +176,7 @@ def at_least(function):
 
 def meshgrid(d):
     lines = [d.array(d.shape(0, 1)) for _ in range(d.pick(1, 2, 3))]
-    return Call(np.meshgrid, tuple(lines), d.options(indexing=["xy", "ij"]))
+    return Call(np.meshgrid, tuple(lines), d.options(indexing=["xy", "ij"], sparse=[True, False]))
 
 
 # Repeating, padding, turning

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_edu.primitive import Operation, Primitive, registry
-from tinygrad_edu.rules import elementwise, fused, indexing, left_out, linalg, norms, reductions, shapes, signals
+from tinygrad_edu.rules import (
+    elementwise,
+    fused,
+    indexing,
+    left_out,
+    linalg,
+    norms,
+    products,
+    reductions,
+    shapes,
+    signals,
+)
 
 __all__ = [
     "elementwise",
@@ -17,6 +28,7 @@ __all__ = [
     "lookup",
     "norms",
     "operation_of",
+    "products",
     "reductions",
     "shapes",
     "signals",

@@ -5,6 +5,8 @@ x[index] and scatter(g, index, shape) are each other's pullbacks, for every kind
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,7 @@ def add_rows(g: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     """Rows added up by one product with a one-hot matrix: for a small table much faster than one at a time."""
     places = np.where(rows < 0, rows + shape[0], rows).reshape(-1, 1)
     one_hot = (places == np.arange(shape[0])).astype(g.dtype)
-    out: np.ndarray = one_hot.T @ g.reshape(-1, shape[1])
+    out: np.ndarray = one_hot.T @ g.reshape(rows.size, shape[1])
     return out
 
 
@@ -67,14 +69,24 @@ def getitem(a: Any, index: Any) -> Any:
     return a[index]
 
 
-@composite(np.take)
-def take(a: Any, indices: Any, axis: int | None = None) -> Any:
-    indices = np.asarray(indices)
-    if indices.size == 0:
-        indices = indices.astype(int)
-    if axis is None:
-        return np.ravel(a)[indices]
-    return a[(slice(None),) * (axis % a.ndim) + (indices,)]
+# Picking by NumPy's own functions: asked to move the elements' numbers, they say where each one came from
+
+
+def came_from(g: Any, shape: tuple[int, ...], move: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """g, added up in an array of `shape` where move() took its elements from."""
+    size = math.prod(shape)
+    places = move(np.arange(size).reshape(shape))
+    return np.reshape(scatter(g, (places,), (size,)), shape)
+
+
+def take_argument(g: Any, a_shape: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    if axis is None or mode != "raise" or not a_shape:
+        return came_from(g, a_shape, lambda places: np.take(places, indices, axis, mode=mode))  # type: ignore[call-overload]
+    index = (slice(None),) * range(len(a_shape))[axis] + (np.asarray(indices, np.intp),)
+    return scatter(g, index, a_shape)
+
+
+derivative(np.take, take_argument)
 
 
 def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
@@ -82,76 +94,76 @@ def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ..
     grid: list[Any] = [
         np.arange(n).reshape((1,) * k + (-1,) + (1,) * (len(shape) - k - 1)) for k, n in enumerate(shape)
     ]
-    grid[axis % len(shape)] = indices
+    grid[axis] = indices
     return tuple(grid)
 
 
-@composite(np.take_along_axis)
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+def take_along_axis_argument(g: Any, arr_shape: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
-        return np.ravel(arr)[np.asarray(indices)]
-    return arr[along_axis(arr.shape, np.asarray(indices), axis)]
+        return np.reshape(scatter(g, (indices,), (math.prod(arr_shape),)), arr_shape)
+    return scatter(g, along_axis(arr_shape, indices, axis), arr_shape)
 
 
-@composite(np.compress)
-def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
-    return np.take(a, np.flatnonzero(np.asarray(condition)), axis=axis)
-
-
-@composite(np.extract)
-def extract(condition: Any, arr: Any) -> Any:
-    return np.ravel(arr)[np.flatnonzero(np.asarray(condition))]
-
-
-@composite(np.delete)
-def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
-    length = arr.size if axis is None else arr.shape[axis]
-    return np.take(arr, np.delete(np.arange(length), obj), axis=axis)
+derivative(np.take_along_axis, take_along_axis_argument)
+derivative(
+    np.compress, None,
+    lambda g, condition, a_shape, axis=None: came_from(g, a_shape, lambda places: np.compress(condition, places, axis)),
+)  # fmt: skip
+derivative(
+    np.extract, None,
+    lambda g, condition, arr_shape: came_from(g, arr_shape, lambda places: np.extract(condition, places)),
+)  # fmt: skip
+derivative(
+    np.delete,
+    lambda g, arr_shape, obj, axis=None: came_from(g, arr_shape, lambda places: np.delete(places, obj, axis)),
+)
 
 
 @composite(np.select)
-def select(condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(f"{len(condlist)} conditions for {len(choicelist)} choices; give one each, and at least one")
     out = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    for place, (condition, choice) in reversed(list(enumerate(zip(condlist, choicelist, strict=True)))):
+        if getattr(condition, "dtype", None) != np.bool:
+            raise TypeError(f"condition {place} must be a boolean array; write x > 0 or x.astype(bool)")
         out = np.where(condition, choice, out)
     return out
 
 
 @composite(np.choose)
-def choose(a: Any, choices: Any) -> Any:
-    return np.select([np.asarray(a) == k for k in range(len(choices))], list(choices))
+def choose(a: Any, choices: Any, mode: Any = "raise") -> Any:
+    choices = list(choices)
+    shape = np.broadcast_shapes(np.shape(a), *[np.shape(choice) for choice in choices])
+    whole = np.broadcast_to(np.asarray(a), shape)
+    picked = np.choose(whole, np.arange(len(choices)), mode=mode)  # NumPy says which is out of range
+    rows = np.stack([np.broadcast_to(choice, shape) for choice in choices])
+    return rows[along_axis(rows.shape, picked[None], 0)][0]
 
 
-@composite(np.diagonal)
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    a = np.moveaxis(a, (axis1, axis2), (-2, -1))
-    rows, columns = a.shape[-2:]
+def diagonal_argument(g: Any, a_shape: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return came_from(g, a_shape, lambda places: np.diagonal(places, offset, axis1, axis2))
+
+
+def trace_argument(g: Any, a_shape: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    rows, columns = a_shape[axis1], a_shape[axis2]
     length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    k = np.arange(length)
-    return a[..., k + max(-offset, 0), k + max(offset, 0)]
+    spread = np.broadcast_to(g[..., None], (*g.shape, length))
+    return diagonal_argument(spread, a_shape, offset, axis1, axis2)
 
 
-composite(np.linalg.diagonal)(lambda x, *, offset=0: diagonal(x, offset, -2, -1))
+def diag_argument(g: Any, v_shape: Any, k: int = 0) -> Any:
+    if len(v_shape) == 1:
+        return np.diag(g, k)
+    return came_from(g, v_shape, lambda places: np.diag(places, k))
 
 
-@composite(np.diag)
-def diag(v: Any, k: int = 0) -> Any:
-    if v.ndim == 2:
-        return diagonal(v, k)
-    n = v.shape[0] + abs(k)
-    places = np.arange(v.shape[0])
-    return scatter(v, (places + max(-k, 0), places + max(k, 0)), (n, n))
-
-
-composite(np.diagflat)(lambda v, k=0: diag(np.ravel(v), k))
-
-
-@composite(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return np.sum(diagonal(a, offset, axis1, axis2), axis=-1)
-
-
-composite(np.linalg.trace)(lambda x, *, offset=0: trace(x, offset, -2, -1))
+derivative(np.diagonal, diagonal_argument)
+derivative(np.linalg.diagonal, lambda g, x_shape, offset=0: diagonal_argument(g, x_shape, offset, -2, -1))
+derivative(np.trace, trace_argument, neutral="dtype")
+derivative(np.linalg.trace, lambda g, x_shape, offset=0: trace_argument(g, x_shape, offset, -2, -1), neutral="dtype")
+derivative(np.diag, diag_argument)
+derivative(np.diagflat, lambda g, v_shape, k=0: np.reshape(np.diag(g, k), v_shape))
 
 # Sorting: the elements move; equal ones share
 

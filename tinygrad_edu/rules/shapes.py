@@ -8,8 +8,7 @@ import numpy as np
 
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.primitive import composite, constant, derivative, primitive, refuse
-from tinygrad_edu.rules.indexing import scatter
-from tinygrad_edu.rules.reductions import axes_of
+from tinygrad_edu.rules.indexing import came_from, scatter
 
 __all__ = ["astype"]
 
@@ -21,6 +20,8 @@ def astype(a: Any, dtype: Any) -> Any:
 
 
 composite(np.astype)(lambda x, dtype: astype(x, dtype))
+
+
 def reshape_argument(g: Any, a_shape: Any, order: str = "C") -> Any:
     if order not in ("C", "F"):
         raise UnsupportedError(f"reshape: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
@@ -35,6 +36,8 @@ derivative(
 
 @composite(np.ravel)
 def ravel(a: Any, order: str = "C") -> Any:
+    if order in ("A", "K"):
+        raise UnsupportedError(f"ravel: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
     return np.reshape(a, -1, order=order)  # type: ignore[call-overload]
 
 
@@ -52,8 +55,11 @@ derivative(np.expand_dims, lambda g, a_shape: np.reshape(g, a_shape), neutral="a
 derivative(np.broadcast_to, lambda g: g, broadcasts=True, elementwise=False, parameters="array shape", neutral="shape")
 derivative(np.copy, lambda g: g, neutral="order subok")
 derivative(np.flip, lambda g, axis=None: np.flip(g, axis), parameters="m axis")
-derivative(np.tril, lambda g, k=0: np.tril(g, k))
-derivative(np.triu, lambda g, k=0: np.triu(g, k))
+derivative(np.tril, lambda g, k=0: np.tril(g, k), broadcasts=True, elementwise=False)  # a vector becomes n rows
+derivative(np.triu, lambda g, k=0: np.triu(g, k), broadcasts=True, elementwise=False)
+derivative(np.rot90, lambda g, k=1, axes=(0, 1): np.rot90(g, -k, axes))
+derivative(np.fliplr, lambda g: np.fliplr(g))
+derivative(np.flipud, lambda g: np.flipud(g))
 
 
 def roll_argument(g: Any, shift: Any, axis: Any = None) -> Any:
@@ -71,7 +77,7 @@ def concatenate_element(g: Any, i: int, arrays_shape: Any, axis: int | None = 0)
         sizes = [int(np.prod(shape)) for shape in arrays_shape]
         start = sum(sizes[:i])
         return np.reshape(g[start : start + sizes[i]], arrays_shape[i])
-    axis %= g.ndim
+    axis = range(g.ndim)[axis]
     start = sum(shape[axis] for shape in arrays_shape[:i])
     return g[(slice(None),) * axis + (slice(start, start + arrays_shape[i][axis]),)]
 
@@ -80,16 +86,26 @@ derivative(
     np.concatenate, concatenate_element, parameters="arrays axis", sequence="arrays", neutral="dtype casting",
 )  # fmt: skip
 derivative(
-    np.stack, lambda g, i, axis=0: g[(slice(None),) * (axis % g.ndim) + (i,)], parameters="arrays axis",
+    np.stack, lambda g, i, axis=0: g[(slice(None),) * range(g.ndim)[axis] + (i,)], parameters="arrays axis",
     sequence="arrays", neutral="dtype casting",
 )  # fmt: skip
-composite(np.vstack)(lambda tup: np.concatenate([np.atleast_2d(a) for a in tup], axis=0))
-composite(np.hstack)(
-    lambda tup: np.concatenate([np.atleast_1d(a) for a in tup], axis=1 if np.ndim(tup[0]) > 1 else 0)
-)
-composite(np.dstack)(lambda tup: np.concatenate([np.atleast_3d(a) for a in tup], axis=2))
+
+
+@composite(np.vstack)
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    return np.concatenate([at_least(2, a) for a in tup], axis=0, dtype=dtype, casting=casting)
+
+
+@composite(np.hstack)
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    arrays = [at_least(1, a) for a in tup]
+    axis = 0 if arrays and arrays[0].ndim == 1 else 1
+    return np.concatenate(arrays, axis=axis, dtype=dtype, casting=casting)
+
+
+composite(np.dstack)(lambda tup: np.concatenate([at_least(3, a) for a in tup], axis=2))
 composite(np.column_stack)(
-    lambda tup: np.concatenate([a if np.ndim(a) == 2 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+    lambda tup: np.concatenate([a if np.ndim(a) >= 2 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
 )
 
 
@@ -107,41 +123,56 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     size = ary.shape[axis]
     if np.ndim(indices_or_sections):
-        bounds = [0, *[min(k if k >= 0 else k + size, size) for k in indices_or_sections], size]
+        bounds = [0, *indices_or_sections, size]
     else:
-        each, rest = divmod(size, int(indices_or_sections))
-        bounds = [0, *np.cumsum([each + (k < rest) for k in range(int(indices_or_sections))]).tolist()]
-    lead = (slice(None),) * (axis % ary.ndim)
+        sections = sections_of(indices_or_sections)
+        each, rest = divmod(size, sections)
+        bounds = [0, *np.cumsum([each + (k < rest) for k in range(sections)]).tolist()]
+    lead = (slice(None),) * range(ary.ndim)[axis]
     return [ary[(*lead, slice(start, stop))] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def sections_of(given: Any) -> int:
+    if int(given) <= 0:
+        raise ValueError(f"{given} sections; their number must be larger than 0")
+    return int(given)
 
 
 @composite(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    if not np.ndim(indices_or_sections) and ary.shape[axis] % int(indices_or_sections):
+    if not np.ndim(indices_or_sections) and ary.shape[axis] % sections_of(indices_or_sections):
         raise ValueError(f"{ary.shape[axis]} elements do not split into {indices_or_sections} equal parts")
     return array_split(ary, indices_or_sections, axis)
 
 
-composite(np.vsplit)(lambda ary, indices_or_sections: split(ary, indices_or_sections, 0))
-composite(np.hsplit)(lambda ary, indices_or_sections: split(ary, indices_or_sections, min(1, ary.ndim - 1)))
-composite(np.dsplit)(lambda ary, indices_or_sections: split(ary, indices_or_sections, 2))
+def split_along(ary: Any, indices_or_sections: Any, axis: int, least: int) -> list[Any]:
+    if ary.ndim < least:
+        raise ValueError(f"it works on arrays of {least} or more dimensions, not {ary.ndim}; np.split takes an axis=")
+    return split(ary, indices_or_sections, axis)
+
+
+composite(np.vsplit)(lambda ary, indices_or_sections: split_along(ary, indices_or_sections, 0, 2))
+composite(np.hsplit)(lambda ary, indices_or_sections: split_along(ary, indices_or_sections, min(1, ary.ndim - 1), 1))
+composite(np.dsplit)(lambda ary, indices_or_sections: split_along(ary, indices_or_sections, 2, 3))
 
 
 @composite(np.unstack)
-def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
-    return tuple(x[(slice(None),) * (axis % x.ndim) + (k,)] for k in range(x.shape[axis]))
+def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
+    if not x.ndim:
+        raise ValueError("a 0-d array has no axis to take apart")
+    return tuple(np.moveaxis(x, axis, 0))
 
 
 # More or fewer axes
 
 
 def at_least(ndim: int, a: Any) -> Any:
-    missing = ndim - np.ndim(a)
-    if missing <= 0:
+    a = a if hasattr(a, "ndim") else np.asarray(a)
+    if a.ndim >= ndim:
         return a
-    if not np.ndim(a):
+    if not a.ndim:
         return np.reshape(a, (1,) * ndim)
-    return np.expand_dims(a, {(2, 1): (0,), (3, 1): (0, 2), (3, 2): (2,)}[ndim, np.ndim(a)])
+    return np.expand_dims(a, {(2, 1): (0,), (3, 1): (0, 2), (3, 2): (2,)}[ndim, a.ndim])
 
 
 def each_at_least(ndim: int, arys: tuple[Any, ...]) -> Any:
@@ -161,66 +192,69 @@ def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
 
 
 @composite(np.meshgrid)
-def meshgrid(*xi: Any, indexing: str = "xy") -> tuple[Any, ...]:
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing={indexing!r}; choose 'xy' or 'ij'")
     count = len(xi)
     grids = [np.reshape(x, (1,) * k + (-1,) + (1,) * (count - 1 - k)) for k, x in enumerate(xi)]
-    grids = list(np.broadcast_arrays(*grids))
-    return tuple(np.swapaxes(g, 0, 1) if indexing == "xy" and count > 1 else g for g in grids)
+    if indexing == "xy" and count > 1:
+        grids = [np.swapaxes(grid, 0, 1) for grid in grids]
+    return tuple(grids) if sparse else tuple(np.broadcast_arrays(*grids))
 
 
-# Repeating and padding: which element stands where is worked out on indices, and looked up
+# Repeating and padding
 
 
-@composite(np.tile)
-def tile(A: Any, reps: Any) -> Any:
-    reps = (reps,) if not np.ndim(reps) else tuple(reps)
-    A = np.reshape(A, (1,) * (len(reps) - A.ndim) + A.shape)
-    reps = (1,) * (A.ndim - len(reps)) + reps
-    for axis, times in enumerate(reps):
-        A = A if times == 1 else np.concatenate([A] * times, axis=axis) if times else np.take(A, [], axis=axis)
-    return A
+def tile_argument(g: Any, A_shape: Any, reps: Any) -> Any:
+    """The copies added up: one axis counts them, the next one runs inside a copy."""
+    reps = tuple(map(int, reps)) if np.ndim(reps) else (int(reps),)
+    ndim = max(len(reps), len(A_shape))
+    sizes = (1,) * (ndim - len(A_shape)) + tuple(A_shape)
+    times = (1,) * (ndim - len(reps)) + reps
+    folded = np.reshape(g, [n for pair in zip(times, sizes, strict=True) for n in pair])
+    return np.reshape(np.sum(folded, axis=tuple(range(0, 2 * ndim, 2))), A_shape)
 
 
-@composite(np.repeat)
-def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
-    a = np.ravel(a) if axis is None else a
-    axis = 0 if axis is None else axis
-    return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
+derivative(np.tile, tile_argument)
+derivative(
+    np.repeat,
+    lambda g, a_shape, repeats, axis=None: came_from(g, a_shape, lambda places: np.repeat(places, repeats, axis)),
+    parameters="a repeats axis",
+)
 
 
 @composite(np.pad)
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    if isinstance(pad_width, dict):
-        named: list[Any] = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
-        pad_width = [np.broadcast_to(width, (2,)) for width in named]
-    widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
+    widths = widths_of(pad_width, array.ndim)
     if mode == "constant":
-        inside = tuple(slice(int(w[0]), int(w[0]) + n) for w, n in zip(widths, array.shape, strict=True))
-        shape = tuple(int(w[0] + w[1]) + n for w, n in zip(widths, array.shape, strict=True))
+        inside = tuple(slice(w[0], w[0] + n) for w, n in zip(widths.tolist(), array.shape, strict=True))
+        shape = tuple(w[0] + w[1] + n for w, n in zip(widths.tolist(), array.shape, strict=True))
         out = scatter(array, inside, shape)
         if np.all(np.asarray(constant_values) == 0):
             return out
         return out + np.pad(np.zeros(array.shape, array.dtype), widths, constant_values=constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise ValueError(f"pad mode {mode!r}; constant, edge, reflect, symmetric and wrap have a derivative here")
-    for axis, (width, n) in enumerate(zip(widths, array.shape, strict=True)):
-        array = np.take(array, np.pad(np.arange(n), width, mode=mode), axis=axis)  # type: ignore[call-overload]
-    return array
+    if not array.ndim:
+        return np.copy(array)
+    places = np.arange(array.size).reshape(array.shape)  # which element stands where is worked out, and looked up
+    return np.reshape(array, -1)[np.pad(places, widths, mode=mode)]  # type: ignore[call-overload]
 
 
-@composite(np.rot90)
-def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    first, second = axes_of(axes, m.ndim)
-    if k % 4 == 0:
-        return m * 1.0
-    if k % 4 == 2:
-        return np.flip(m, (first, second))
-    turned = np.swapaxes(m, first, second)
-    return np.flip(turned, first if k % 4 == 1 else second)
+def widths_of(pad_width: Any, ndim: int) -> np.ndarray:
+    """(before, after) for each axis."""
+    if isinstance(pad_width, dict):
+        named: list[Any] = [0] * ndim
+        for axis, width in pad_width.items():
+            named[axis] = width
+        pad_width = [np.broadcast_to(width, (2,)) for width in named]
+    given = np.asarray(pad_width)
+    if given.dtype.kind not in "iu" and given.size:
+        raise TypeError(f"pad_width={pad_width!r} must be of integers")
+    if (given < 0).any():
+        raise ValueError(f"pad_width={pad_width!r} holds a negative number; x[1:-1] takes elements away")
+    return np.broadcast_to(given, (ndim, 2)).astype(int)
 
-
-composite(np.fliplr)(lambda m: np.flip(m, 1))
-composite(np.flipud)(lambda m: np.flip(m, 0))
 
 constant(
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iterable, np.may_share_memory, np.shares_memory,
