@@ -34,7 +34,7 @@ def detect_anomaly() -> Iterator[None]:
     Forward operations raise when they run, backward rules when backward() runs them; each names the operation, the
     element, the range of every input, the line that recorded it, and the usual remedy. Costs a pass over each result.
     """
-    token = STATE.set(STATE.get().but(anomaly=True))
+    token = STATE.set(STATE.get().but(anomaly=True, watch=check_forward))
     try:
         yield
     finally:
@@ -51,8 +51,10 @@ def is_finite(value: Any) -> bool:
     return getattr(value, "dtype", None) is None or value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
-def check_forward(operation: Any, inputs: tuple[Any, ...], output: Any) -> None:
+def check_forward(operation: Any, inputs: tuple[Any, ...], keywords: Any, output: Any) -> None:
     """Raise if a NaN or inf came out of finite inputs."""
+    if operation.kind == "constant":
+        return
     if is_finite(output) or not is_finite(inputs):
         return
     raise NonFiniteError(

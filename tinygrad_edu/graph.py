@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType
@@ -42,14 +42,21 @@ class State:
     """What holds for the running thread or task: is the graph recorded, under which scope, are NaNs looked for.
 
     variables: the inputs of the transforms (grad, vjp, ...) whose function is running, outermost first.
+    watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
     """
 
-    __slots__ = ("anomaly", "recording", "scope", "variables")
+    __slots__ = ("anomaly", "recording", "scope", "variables", "watch")
 
     def __init__(
-        self, recording: bool = True, scope: str = "", anomaly: bool = False, variables: frozenset[Node] = frozenset()
+        self,
+        recording: bool = True,
+        scope: str = "",
+        anomaly: bool = False,
+        variables: frozenset[Node] = frozenset(),
+        watch: Callable[..., None] | None = None,
     ) -> None:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
+        self.watch = watch
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
@@ -80,7 +87,7 @@ def scope(name: str) -> Iterator[None]:
     """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
-    token = STATE.set(State(state.recording, path, state.anomaly, state.variables))
+    token = STATE.set(State(state.recording, path, state.anomaly, state.variables, state.watch))
     try:
         yield
     finally:

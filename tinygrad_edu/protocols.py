@@ -29,7 +29,8 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     operation = lookup(function)
     if isinstance(operation, Primitive):
         if operation.sequence is not None:
-            args = spelled_out(operation, args)
+            if len(args) > 2 or (args and type(args[0]) is not list):  # else the usual way to write it
+                args = spelled_out(operation, args)
         elif len(args) > len(operation.parameters):
             refuse_surplus(operation, args)
         return apply(kind, operation, args, kwargs)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_edu.anomalies import check_forward
 from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
@@ -51,8 +50,8 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     except Exception as error:
         complain(operation, (value,), error)
     state = STATE.get()
-    if state.anomaly:
-        check_forward(operation, (value,), z)
+    if state.watch is not None:
+        state.watch(operation, (value,), {}, z)
     out = new(kind)
     out._value = z
     node = x._node
@@ -95,8 +94,8 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     except Exception as error:
         complain(operation, (x, y), error)
     state = STATE.get()
-    if state.anomaly:
-        check_forward(operation, (x, y), z)
+    if state.watch is not None:
+        state.watch(operation, (x, y), {}, z)
     out = new(kind)
     out._value = z
     if not tracked or not state.recording:
@@ -186,8 +185,8 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     except Exception as error:
         complain(operation, raw, error)
     state = STATE.get()
-    if state.anomaly:
-        check_forward(operation, raw, value)
+    if state.watch is not None:
+        state.watch(operation, raw, raw_kwargs, value)
     tracked = 0
     for position, each in enumerate(operands):
         if isinstance(each, Variable) and each._node is not None:

@@ -18,7 +18,7 @@ from tinygrad_edu.numerics.line import Line, largest
 from tinygrad_edu.numerics.noise import stair_height
 from tinygrad_edu.numerics.oracles import complex_step, longdouble_derivative
 
-__all__ = ["Judgement", "Method", "Verdict", "judge"]
+__all__ = ["AT_A_KINK", "Judgement", "Method", "Verdict", "judge"]
 
 Verdict = Literal["ok", "wrong", "kink", "unreliable"]
 Method = Literal["auto", "central", "complex", "longdouble"]
@@ -27,6 +27,8 @@ CLOSE, SMOOTH = 1e-9, 1e-5
 EPSILON = 2.0**-52
 VAGUE = 1e-3  # an error bar above this part of the value tells nothing
 BROKEN = 0.05  # a claim that changes by more than this part in the last digits of x is discontinuous, not rounded
+# What a signature alone can tell: relu(x) - relu(-x) is smooth at 0, and made of two kinks.
+AT_A_KINK = "f is smooth here, but an operation in it is not"
 
 
 class Judgement(NamedTuple):
@@ -146,8 +148,8 @@ def judge_sides(
         if not math.isfinite(best.error):  # a place with a signature of its own, through which φ is smooth
             best = min(finite, key=lambda estimate: estimate.error)
             allowed = bars + floor
-            if abs(claimed - best.value) <= allowed:
-                return told(line, claimed, best, allowed, "ok")
+            agreed = abs(claimed - best.value) <= allowed
+            return told(line, claimed, best, allowed, "ok" if agreed else "wrong", "" if agreed else AT_A_KINK)
     elif len(finite) == 1 and abs(claimed - finite[0].value) <= finite[0].error + floor:
         only = finite[0]
         return told(line, claimed, only, only.error + floor, "kink", "right on one side; f jumps, or ends here")

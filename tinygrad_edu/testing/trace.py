@@ -1,17 +1,78 @@
-"""What a function did when it ran on Tensors: every operation with its arguments, its value and the user's line."""
+"""What a function did when it ran on Tensors: every operation with its arguments, its value and the user's line.
+
+The signature of a run names the smooth piece that it went through: the kinks that operations declare (which side of
+relu, which element is the maximum), and every comparison, index and rounding on the way. Two runs with one signature
+have no kink between them, as far as the operations can tell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-from tinygrad_edu.graph import no_grad
+import numpy as np
+
+from tinygrad_edu.graph import STATE, next_number
+from tinygrad_edu.operation import Operation, Primitive
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["run_traced"]
+__all__ = ["Step", "recorded", "run_traced"]
+
+# Constants that change with every argument, and say nothing about kinks.
+SMOOTH = {"spacing", "nextafter", "linalg.cond"}
+
+
+class Step(NamedTuple):
+    """One operation that ran: its plain arguments, keywords and value. number: of the node made for it, if one was."""
+
+    operation: Operation
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+    value: Any
+    number: int
+
+
+@contextmanager
+def recorded(recording: bool = True) -> Iterator[list[Step]]:
+    """Within it, every operation on Tensors is listed as it runs; `recording`: graphs are recorded, as well."""
+    steps: list[Step] = []
+
+    def watch(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any], value: Any) -> None:
+        steps.append(Step(operation, args, keywords, value, next_number() + 1))
+
+    token = STATE.set(STATE.get().but(recording=recording, watch=watch))
+    try:
+        yield steps
+    finally:
+        STATE.reset(token)
 
 
 def run_traced(f: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, Hashable]:
     """f's value on Tensors of these arrays, and the signature of the smooth piece that it ran through."""
-    with no_grad():
-        return f(*[Tensor(array) for array in arrays]), None
+    digest = hashlib.blake2b(digest_size=16)
+
+    def watch(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any], value: Any) -> None:
+        for mark in marks(operation, args, keywords, value):
+            digest.update(operation.name.encode())
+            digest.update(mark.tobytes())
+
+    token = STATE.set(STATE.get().but(recording=False, watch=watch))
+    try:
+        value = f(*[Tensor(array) for array in arrays])
+    finally:
+        STATE.reset(token)
+    return value, digest.digest()
+
+
+def marks(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any], value: Any) -> Iterator[np.ndarray]:
+    """The arrays that tell on which side of its kinks an operation ran."""
+    if isinstance(operation, Primitive):
+        if operation.kinks is not None:
+            yield np.asarray(operation.kinks(*args, **keywords))
+    elif operation.kind == "constant" and operation.name not in SMOOTH:
+        for part in value if isinstance(value, tuple) else (value,):
+            mark = np.asarray(part)
+            if mark.dtype.kind in "biuf":
+                yield mark
