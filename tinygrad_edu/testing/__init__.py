@@ -7,17 +7,21 @@ f may be written for this engine, or be anything with a pullback: a backward pas
 """
 
 from tinygrad_edu.testing.check import assert_gradients, gradcheck
+from tinygrad_edu.testing.compare import Comparison, Part, compare_by_hand
 from tinygrad_edu.testing.pullbacks import autograd_vjp, by_hand, torch_vjp
 from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
 
 __all__ = [
     "Check",
+    "Comparison",
     "Finding",
     "GradReport",
     "GradientError",
+    "Part",
     "assert_gradients",
     "autograd_vjp",
     "by_hand",
+    "compare_by_hand",
     "gradcheck",
     "torch_vjp",
 ]
