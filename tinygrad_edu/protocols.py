@@ -14,7 +14,7 @@ from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.graph import STATE, Cut, user_location, user_origin
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
-from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, strip, unary
+from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, strip, unary
 from tinygrad_edu.rules import lookup
 from tinygrad_edu.rules.products import with_subscripts
 
@@ -50,6 +50,8 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
             out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())
         return out
     if isinstance(operation, Refusal):
+        if whole_numbers(args, kwargs) and "writes into" not in operation.reason:
+            return numpys_own(kind, operation, args, kwargs)
         raise UnsupportedError(f"{operation.name} has no derivative here: {operation.reason}. Called {user_location()}")
     raise UnsupportedError(unknown(function))
 
@@ -80,25 +82,33 @@ def refuse_surplus(operation: Primitive, args: tuple[Any, ...]) -> None:
 
 
 def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run the definition of a composite; on whole numbers, which nothing differentiates, NumPy's own function."""
-    if whole_numbers(args) and whole_numbers(tuple(kwargs.values())):
-        function = operation.function
-        refuse_out(operation, args, kwargs)
-        plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
-    else:
-        function, plain = operation.definition, as_defined(operation, args, kwargs)
+    """Run the definition of a composite; on whole numbers NumPy's own function."""
+    if whole_numbers(args, kwargs):
+        return numpys_own(kind, operation, args, kwargs)
+    args, kwargs = as_defined(operation, args, kwargs)
     try:
-        value = function(*plain[0], **plain[1])
+        value = operation.definition(*args, **kwargs)
     except Exception as error:
         complain(operation, strip(args), error)
     return value if isinstance(value, Variable) else untracked(kind, value)
 
 
-def whole_numbers(values: tuple[Any, ...] | list[Any]) -> bool:
+def numpys_own(kind: type[Variable], operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """NumPy's own function: on whole numbers, which nothing differentiates, its result is the one to give."""
+    refuse_out(operation, args, kwargs)
+    plain = strip(args)
+    try:
+        value = operation.function(*plain, **{name: strip(value) for name, value in kwargs.items()})
+    except Exception as error:
+        complain(operation, plain, error)
+    return untracked(kind, value)
+
+
+def whole_numbers(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any]) -> bool:
     """Does every array among these hold integers or truth values?"""
-    for value in values:
+    for value in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(value, list | tuple):
-            if not whole_numbers(value):
+            if not whole_numbers(value, {}):
                 return False
         elif isinstance(value, Variable | np.ndarray | np.generic):
             array = value._value if isinstance(value, Variable) else value
@@ -153,7 +163,9 @@ def is_default(function: Callable[..., Any], name: str, value: Any) -> bool:
 def untracked(kind: type[Variable], value: Any) -> Any:
     """NumPy's result as a tensor; also inside a list or a tuple, if that holds arrays."""
     if isinstance(value, np.ndarray | np.generic):
-        return make(kind, value[()], None)  # type: ignore[index]
+        if value.dtype.kind not in "fiub":
+            operand(value)  # raises
+        return make(kind, value if value.ndim else value[()], None)  # type: ignore[index]
     if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
         parts: list[Any] = [part if isinstance(part, Variable) else untracked(kind, part) for part in value]
         if isinstance(value, list):

@@ -80,7 +80,7 @@ def came_from(g: Any, shape: tuple[int, ...], move: Callable[[np.ndarray], np.nd
 
 
 def take_argument(g: Any, a_shape: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
-    if axis is None or mode != "raise" or not a_shape:
+    if axis is None or mode != "raise" or not math.prod(a_shape) or not a_shape:
         return came_from(g, a_shape, lambda places: np.take(places, indices, axis, mode=mode))  # type: ignore[call-overload]
     index = (slice(None),) * range(len(a_shape))[axis] + (np.asarray(indices, np.intp),)
     return scatter(g, index, a_shape)

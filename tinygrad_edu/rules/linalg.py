@@ -41,7 +41,7 @@ def det_argument(g: Any, z: Any, a: Any) -> Any:
     try:
         inverse = np.linalg.inv(a)
         sizes = np.sum(a * a, axis=(-2, -1)) * np.sum(inverse * inverse, axis=(-2, -1))  # condition numbers, squared
-        if a.shape[-1] > 1 and np.all(sizes < 1 / np.finfo(a.dtype).eps):
+        if a.shape[-1] != 1 and np.all(sizes < 1 / np.finfo(a.dtype).eps):
             return (g * z)[..., None, None] * mT(inverse)
     except np.linalg.LinAlgError:
         pass
@@ -64,7 +64,12 @@ def minors(a: Any) -> Any:
 
 
 def slogdet_argument(g: Any, a: Any) -> Any:
-    return g[1][..., None, None] * mT(np.linalg.inv(a))
+    try:
+        return g[1][..., None, None] * mT(np.linalg.inv(a))
+    except np.linalg.LinAlgError:
+        raise np.linalg.LinAlgError(
+            "slogdet has no derivative at a singular matrix: log |det a| is -inf there; det has one"
+        ) from None
 
 
 derivative(np.linalg.det, det_argument)
@@ -172,7 +177,10 @@ def square_qr_argument(gq: Any, gr: Any, q: Any, r: Any) -> Any:
     """For at least as many rows as columns, all of them independent: r is square and regular."""
     m = r @ mT(gr) - mT(gq) @ q
     symmetric = np.tril(m) + mT(np.tril(m, -1))
-    return mT(np.linalg.solve(r, mT(gq + q @ symmetric)))
+    try:
+        return mT(np.linalg.solve(r, mT(gq + q @ symmetric)))
+    except np.linalg.LinAlgError:
+        raise np.linalg.LinAlgError("qr has no derivative where the columns of a are not independent") from None
 
 
 derivative(np.linalg.qr, qr_argument, domain=(FULL_RANK,))

@@ -125,7 +125,7 @@ def linalg_outer(x1: Any, x2: Any) -> Any:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Move the contracted axes together, multiply as matrices, unfold."""
     a, b = as_operand(a), as_operand(b)
-    if not np.ndim(axes):
+    if not np.iterable(axes):
         axes = range(-axes, 0), range(axes)
     a_axes = normalize_axis_tuple(axes[0], a.ndim, "axes[0]")
     b_axes = normalize_axis_tuple(axes[1], b.ndim, "axes[1]")

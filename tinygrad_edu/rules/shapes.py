@@ -207,10 +207,10 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 def tile_argument(g: Any, A_shape: Any, reps: Any) -> Any:
     """The copies added up: one axis counts them, the next one runs inside a copy."""
-    reps = tuple(map(int, reps)) if np.ndim(reps) else (int(reps),)
+    reps = [max(int(times), 0) for times in (reps if np.ndim(reps) else [reps])]
     ndim = max(len(reps), len(A_shape))
     sizes = (1,) * (ndim - len(A_shape)) + tuple(A_shape)
-    times = (1,) * (ndim - len(reps)) + reps
+    times = [1] * (ndim - len(reps)) + reps
     folded = np.reshape(g, [n for pair in zip(times, sizes, strict=True) for n in pair])
     return np.reshape(np.sum(folded, axis=tuple(range(0, 2 * ndim, 2))), A_shape)
 
