@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -130,7 +131,8 @@ def positions_of(function: Callable[..., Any]) -> tuple[str, ...]:
     parameters = list(signature.parameters.values()) if signature else []
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return ()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY)
+    placed = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return tuple(parameter.name for parameter in parameters if parameter.kind in placed)
 
 
 VARARGS = 0x04  # the flag of a function that takes *args
