@@ -66,7 +66,8 @@ def options_left_out():
         signature = signature_of(function)
         for option in signature.parameters.values() if signature else ():
             if option.default is not option.empty and option.name not in taken:
-                name = "every other ufunc" if type(function).__name__ == "ufunc" else f"`{operation.name}`"
+                plain = type(function).__name__ == "ufunc" and function.signature is None
+                name = "every elementwise ufunc" if plain else f"`{operation.name}`"
                 if name not in found[option.name]:
                     found[option.name].append(name)
     return {option: sorted(names, key=lambda name: (name[0] != "`", name)) for option, names in found.items()}
