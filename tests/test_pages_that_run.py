@@ -1,4 +1,4 @@
-"""The page about operations of one's own: its code runs from top to bottom and prints what stands below each block.
+"""Pages whose code runs from top to bottom and prints what stands below each block.
 
 In what the page says, … stands for anything.
 """
@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
-PAGE = TESTS.parent / "docs" / "own_operation.md"
+DOCS = TESTS.parent / "docs"
+PAGES = {"own_operation.md": 10, "checking_gradients.md": 3}  # and how many blocks each has, at least
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
 CUT = "-- end of a block --"
 
@@ -25,10 +28,11 @@ def script_of(page):
     return "\n".join(lines)
 
 
-def test_page_runs_and_prints_what_it_says(tmp_path):
+@pytest.mark.parametrize("name", PAGES)
+def test_page_runs_and_prints_what_it_says(name, tmp_path):
     """In a process of its own: what it declares stays declared."""
-    page = PAGE.read_text(encoding="utf-8")
-    script = tmp_path / "own_operation.py"
+    page = (DOCS / name).read_text(encoding="utf-8")
+    script = tmp_path / name.replace(".md", ".py")
     script.write_text(script_of(page), encoding="utf-8")
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
@@ -37,7 +41,7 @@ def test_page_runs_and_prints_what_it_says(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     printed = done.stdout.split(CUT + "\n")[:-1]
     promised = [output for _, output in BLOCKS.findall(page)]
-    assert len(promised) == len(printed) >= 10
+    assert len(promised) == len(printed) >= PAGES[name]
     for text, wanted in zip(printed, promised, strict=True):
         pattern = ".*".join(map(re.escape, wanted.rstrip().split("…")))
         assert re.fullmatch(pattern, text.rstrip(), re.S), f"{text}\nbut the page says\n{wanted}"
