@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.numerics.ladder import NOTHING, Estimate, adjudicate, octave, triple
+from tinygrad_edu.numerics.ladder import NOTHING, Estimate, adjudicate, agrees_elsewhere, octave, triple
 from tinygrad_edu.numerics.line import Line, largest
 from tinygrad_edu.numerics.noise import stair_height
 from tinygrad_edu.numerics.oracles import complex_step, longdouble_derivative
@@ -163,6 +163,8 @@ def judge_sides(
             return told(line, claimed, best, allowed, "ok")
     if allowed > VAGUE * max(abs(claimed), abs(best.value)) and abs(claimed - best.value) <= 10.0 * allowed:
         return told(line, claimed, best, allowed, "unreliable", "the error bar is too wide to tell")
+    if claimed and agrees_elsewhere(line, claimed, floor):
+        return told(line, claimed, best, allowed, "unreliable", "right at wide steps only: f is rough at small ones")
     if claimed == 0.0 and 0.0 < stair_height(line):
         return told(line, claimed, best, allowed, "unreliable", "f stands still around x and moves in jumps beyond")
     return told(line, claimed, best, allowed, "wrong")

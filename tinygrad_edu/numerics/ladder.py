@@ -18,10 +18,19 @@ from tinygrad_edu.numerics.line import Line, Slope
 from tinygrad_edu.numerics.noise import measured_noise, stair_height
 from tinygrad_edu.tree import flatten
 
-__all__ = ["Estimate", "adjudicate", "directional_derivative", "octave", "one_sided_derivatives", "triple"]
+__all__ = [
+    "Estimate",
+    "adjudicate",
+    "agrees_elsewhere",
+    "directional_derivative",
+    "octave",
+    "one_sided_derivatives",
+    "triple",
+]
 
 RUNGS = 96  # at most; further apart where the range is wider
 ODD = 758767 / 2**20  # times a power of two: no period that x counts in divides a step, and 20 bits keep x + h exact
+NEARLY = 0.01  # two runs that differ by less than this part mean the same slope
 SUDDEN = 128.0  # times smaller from one rung to the next
 CREDIBLE = 5  # rungs in a row that agree: fewer may agree by accident
 
@@ -102,17 +111,32 @@ def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
     return runs
 
 
-def credible(rungs: Sequence[Estimate]) -> tuple[Estimate, int]:
-    """The best rung of the first run that is long enough, or of the longest; and how many rungs below it disagree."""
+def credible(rungs: Sequence[Estimate]) -> tuple[Estimate, bool]:
+    """The best rung of the first run that is long enough, or of the longest; and whether others contradict it.
+
+    They do below it, and above it where another long run gives nearly the same: both then carry more noise than known.
+    """
     runs = agreeing(rungs)
     if not runs:
-        return NOTHING, 0
+        return NOTHING, False
     chosen = next((run for run in runs if len(run) >= CREDIBLE), max(runs, key=len))
-    below = sum(len(run) for run in runs[: runs.index(chosen)])
-    best = min(chosen, key=lambda rung: rung.error)
+    best = best_of(chosen)
+    near = [best_of(run) for run in runs if len(run) >= CREDIBLE and run is not chosen]
+    contradicted = runs[0] is not chosen or any(abs(r.value - best.value) < NEARLY * abs(best.value) for r in near)
     if len(chosen) < CREDIBLE and len(rungs) > CREDIBLE:
-        return best._replace(error=math.inf), below  # so few may agree by accident
-    return best, below
+        return best._replace(error=math.inf), contradicted  # so few may agree by accident
+    return best, contradicted
+
+
+def best_of(run: Sequence[Estimate]) -> Estimate:
+    return min(run, key=lambda rung: rung.error)
+
+
+def agrees_elsewhere(line: Line, claimed: float, slack: float) -> bool:
+    """Is there a long run of steps, not the smallest, that agrees with the claim? Then f is rough at small scales."""
+    steps, ratio = steps_of(line)
+    best = [best_of(run) for run in agreeing([triple(line, step, ratio) for step in steps]) if len(run) >= CREDIBLE]
+    return any(abs(claimed - rung.value) <= 4.0 * rung.error + slack for rung in best)
 
 
 def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
@@ -135,9 +159,9 @@ def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
         rungs = climb()
     raised = 0
     while raised < 16:
-        best, below = credible(rungs)
+        best, contradicted = credible(rungs)
         stair = stair_height(line, sign or 1.0) if best.value == 0.0 and any(rung.value for rung in rungs) else 0.0
-        if not below and math.isfinite(best.error) and stair <= line.level:
+        if not contradicted and math.isfinite(best.error) and stair <= line.level:
             break
         line.level = max(stair, 8.0 * line.level, 2.0**-52 * size)
         rungs, raised = climb(), raised + 1

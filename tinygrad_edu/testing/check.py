@@ -251,7 +251,12 @@ class Checker:
     def judge(self, move: dict[int, np.ndarray]) -> Judgement:
         """Along one direction, which moves the inputs that `move` names."""
         line, claimed = self.line(move)
-        return judge(line, claimed, partial(self.jitter, move), self.method)
+        found = judge(line, claimed, partial(self.jitter, move), self.method)
+        alone = sum(int(np.count_nonzero(v)) for v in move.values()) == 1
+        if found.verdict == "wrong" and alone and self.subject.vjp is not None and self.is_right_nearby(move, found):
+            note = "right a few last digits away: a convention at a kink inside f, or a rule wrong at special points"
+            return found._replace(verdict="unreliable", note=note)
+        return found
 
     def line(self, move: dict[int, np.ndarray]) -> tuple[Line, float]:
         """The line of a direction, and the derivative that is claimed along it."""
@@ -272,11 +277,20 @@ class Checker:
 
     def jitter(self, move: dict[int, np.ndarray]) -> float:
         """How much the claim changes when the inputs change in their last digits."""
+        claim = self.along(self.gradient, move)
+        return max(abs(nearby - claim) for nearby in self.nearby(move))
+
+    def nearby(self, move: dict[int, np.ndarray]) -> list[float]:
+        """What is claimed at inputs that differ in their last digits."""
         if self.jittered is None:
             with np.errstate(all="ignore"):
                 self.jittered = [self.subject.gradients(self.shaken(), self.weights) for _ in range(2)]
-        claim = self.along(self.gradient, move)
-        return max(abs(self.along(gradient, move) - claim) for gradient in self.jittered)
+        return [self.along(gradient, move) for gradient in self.jittered]
+
+    def is_right_nearby(self, move: dict[int, np.ndarray], found: Judgement) -> bool:
+        """A black box does not tell its kinks: a claim that is wrong at x alone may be a convention."""
+        slack = found.tolerance + 1e-3 * abs(found.claimed - found.numeric)
+        return all(abs(nearby - found.numeric) <= slack for nearby in self.nearby(move))
 
     def shaken(self) -> Arrays:
         return [x + np.spacing(x) * self.rng.uniform(-JITTER, JITTER, x.shape) for x in self.subject.arrays]
