@@ -330,7 +330,7 @@ PASSES = {
     "grad of a vector function": (lambda: grad(lambda t: t * 2.0)(data), E.CotangentError, "jacobian"),
     "grad of a number": (lambda: grad(lambda t: 3.0)(data), E.NotTrackedError, "float"),
     "value_and_grad of a vector": (lambda: value_and_grad(np.exp)(data), E.CotangentError, "scalar function"),
-    "vjp, cotangent": (lambda: vjp(np.exp, data)[1](np.ones(2)), E.CotangentError, r"float64\[2\]"),
+    "vjp, cotangent": (lambda: vjp(np.exp, data)[1](np.ones(2)), E.CotangentError, r"shape \(2,\), where \(3,\)"),
     "jvp, tangent": (lambda: jvp(np.exp, (data,), (np.ones(2),)), E.CotangentError, "tangents"),
     "jacobian of a number": (lambda: jacobian(lambda t: 3.0)(data), E.NotTrackedError, "float"),
     "hessian of a vector": (lambda: hessian(np.exp)(data), E.CotangentError, "scalar function"),

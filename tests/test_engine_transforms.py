@@ -232,7 +232,7 @@ def test_what_a_transform_cannot_do_it_says():
         grad(lambda x: 3.0)(X)
     with pytest.raises(DtypeError, match="int64 has no derivative"):
         grad(np.sum)(np.array([1, 2]))
-    with pytest.raises(CotangentError, match="they must be the same"):
+    with pytest.raises(CotangentError, match=r"tangents\[0\] has the shape \(2,\), where \(3,\) belongs"):
         jvp(vector, [X], [np.ones(2)])
     with pytest.raises(CotangentError):
         vjp(vector, X)[1](np.ones(2))

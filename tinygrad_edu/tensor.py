@@ -318,6 +318,11 @@ def as_gradient(g: Any) -> Tensor:
 
 def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
     """The cotangent a pass starts from, checked against its output."""
+    if as_tensor and not is_recording():
+        raise NotTrackedError(
+            "create_graph=True under no_grad() would give gradients without a graph: leave no_grad(), or ask without "
+            f"create_graph. Called {user_location()}"
+        )
     if gradient is None:
         if output.size != 1:
             raise CotangentError(

@@ -8,16 +8,17 @@ is v ↦ Jv.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.backward import reachable, reverse
-from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError
+from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, UnsupportedError
 from tinygrad_edu.graph import STATE, user_location
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
-from tinygrad_edu.tree import flatten, map_tree
+from tinygrad_edu.tree import flatten, map_tree, mismatch, paths_of
 
 __all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -84,7 +85,7 @@ class Traced:
         """The cotangents of the inputs, zeros where the output does not depend on one."""
         keep = self.tensors_in or isinstance(cotangent, Tensor)
         found = (
-            gradients(output, self.inputs, cotangent, create_graph=keep, allow_unused=True)
+            gradients(output, self.inputs, cotangent, keep and STATE.get().recording, allow_unused=True)
             if isinstance(output, Tensor) and output.requires_grad
             else [None] * len(self.inputs)
         )
@@ -122,17 +123,38 @@ def scalar(output: Any) -> Tensor:
     return output
 
 
+def numbers_of(argnums: int | Sequence[int], count: int) -> list[int]:
+    """The arguments that argnums names, each once and counted from the front."""
+    try:
+        numbers = [operator.index(k) for k in (argnums if isinstance(argnums, list | tuple) else (argnums,))]
+    except TypeError:
+        numbers = []
+    if not numbers or isinstance(argnums, bool) or any(not -count <= k < count for k in numbers):
+        raise UnsupportedError(
+            f"argnums={argnums!r}: name arguments by number, one or a tuple of several; the function was called with "
+            f"{count}, numbered 0 to {count - 1}. Called {user_location()}"
+        )
+    return list(dict.fromkeys(k % count for k in numbers))
+
+
+def chosen(argnums: int | Sequence[int], count: int, found: Sequence[Any]) -> Any:
+    """What was found for each of numbers_of, as argnums asked for it: bare for one number, a tuple for several."""
+    by_number = dict(zip(numbers_of(argnums, count), found, strict=True))
+    if isinstance(argnums, list | tuple):
+        return tuple(by_number[operator.index(k) % count] for k in argnums)
+    return by_number[operator.index(argnums) % count]  # type: ignore[arg-type]
+
+
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """x ↦ (f(x), ∇f(x)) for a scalar f; with has_aux, f returns (value, extra) and so does the first part."""
 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> Any:
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        traced = Traced(f, args, numbers, keywords)
+        traced = Traced(f, args, numbers_of(argnums, len(args)), keywords)
         output, extra = traced.output if has_aux else (traced.output, None)
         found = traced.rebuild(traced.pull(scalar(output), np.ones(output.shape, output.dtype)[()]))
         value = traced.give(output)
-        result = found[0] if isinstance(argnums, int) else tuple(found)
+        result = chosen(argnums, len(args), found)
         return ((value, map_tree(traced.give, extra)) if has_aux else value), result
 
     return evaluate
@@ -158,8 +180,10 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     traced = Traced(f, primals, range(len(primals)), {})
     output, extra = traced.output if has_aux else (traced.output, None)
     outputs, rebuild_output = flatten(output)
+    nest = output
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
+        refuse_mismatch(cotangent, nest, "cotangent", "output")
         total: list[Any] | None = None
         for output, g in zip(outputs, flatten(cotangent)[0], strict=True):
             shares = traced.pull(output, g)
@@ -170,32 +194,60 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     return (value, pullback, map_tree(traced.give, extra)) if has_aux else (value, pullback)
 
 
+def refuse_mismatch(tree: Any, like: Any, name: str, what: str) -> None:
+    """Raise unless a nest has the structure and the shapes of another; its leaves are matched by name, not by order."""
+    difference = mismatch(tree, like, name)
+    if not difference:
+        leaves, others = flatten(tree)[0], flatten(like)[0]
+        for path, leaf, other in zip(paths_of(like, name), leaves, others, strict=True):
+            if np.shape(leaf) != np.shape(other):
+                difference = f"{path} has the shape {np.shape(leaf)}, where {np.shape(other)} belongs"
+                break
+    if difference:
+        raise CotangentError(f"{difference}: it must be built like the {what}. Called {user_location()}")
+
+
+def refuse_no_tuple(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple):
+        raise CotangentError(
+            f"{name} is {type(value).__name__}, where a tuple belongs, with one entry for each argument of the "
+            f"function: ({name[:-1]},) for one. Called {user_location()}"
+        )
+
+
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """(f(*x), J v): the derivative in the direction v, by differentiating the pullback by its cotangent."""
+    """(f(*x), J v): the derivative in the direction v, by differentiating the pullback by its cotangent.
+
+    primals, tangents: tuples with one entry for each argument, alike in structure and shapes, else CotangentError.
+    """
+    refuse_no_tuple("primals", primals)
+    refuse_no_tuple("tangents", tangents)
+    refuse_mismatch(tangents, primals, "tangents", "primals")
     traced = Traced(f, tuple(primals), range(len(primals)), {})
     outputs, rebuild = flatten(traced.output)
     directions = flatten(list(tangents))[0]
     traced.tensors_in |= any(isinstance(v, Tensor) for v in directions)
-    if [np.shape(v) for v in directions] != [x.shape for x in traced.inputs]:
-        raise CotangentError(
-            f"tangents of shapes {[np.shape(v) for v in directions]} for primals of shapes "
-            f"{[x.shape for x in traced.inputs]}; they must be the same. Called {user_location()}"
-        )
-    pushed = []
-    for output in outputs:
-        if not isinstance(output, Tensor) or not output.requires_grad:
-            pushed.append(np.zeros_like(traced.give(output)))
-            continue
-        dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
-        pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
-        total: Any = None
-        for g, v in zip(pulled, directions, strict=True):
-            if g is not None and g.requires_grad:
-                v = v if isinstance(v, Tensor) else np.asarray(v, g.dtype)[()]
-                share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
-                total = share if total is None else total + share
-        pushed.append(np.zeros_like(traced.give(output)) if total is None else traced.give(total))
+    token = STATE.set(STATE.get().but(recording=True))  # also inside no_grad: the pullback is differentiated here
+    try:
+        pushed = [pushed_forward(traced, output, directions) for output in outputs]
+    finally:
+        STATE.reset(token)
     return rebuild([traced.give(output) for output in outputs]), rebuild(pushed)
+
+
+def pushed_forward(traced: Traced, output: Any, directions: Sequence[Any]) -> Any:
+    """J v for one output; zeros where it depends on no input."""
+    if not isinstance(output, Tensor) or not output.requires_grad:
+        return np.zeros_like(traced.give(output))
+    dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
+    pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
+    total: Any = None
+    for g, v in zip(pulled, directions, strict=True):
+        if g is not None and g.requires_grad:
+            v = v if isinstance(v, Tensor) else np.asarray(v, g.dtype)[()]
+            share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
+            total = share if total is None else total + share
+    return np.zeros_like(traced.give(output)) if total is None else traced.give(total)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -207,11 +259,10 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     @functools.wraps(f)
     def full(*args: Any, **keywords: Any) -> Any:
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        traced = Traced(f, args, numbers, keywords)
+        traced = Traced(f, args, numbers_of(argnums, len(args)), keywords)
         outputs, rebuild_output = flatten(traced.output)
         blocks = [traced.rebuild(block(traced, output)) for output in outputs]
-        return rebuild_output([each[0] if isinstance(argnums, int) else tuple(each) for each in blocks])
+        return rebuild_output([chosen(argnums, len(args), each) for each in blocks])
 
     return full
 
@@ -243,6 +294,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """(f(*x), H v) for a scalar f: forward over reverse, without ever forming H. Both in the arguments' structure."""
+    refuse_no_tuple("primals", primals)
+    refuse_no_tuple("tangents", tangents)
     numbers = tuple(range(len(primals)))
     value = f(*primals)
     _, pushed = jvp(lambda *x: grad(f, numbers)(*x), tuple(primals), tuple(tangents))

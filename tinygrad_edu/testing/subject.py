@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.testing.pullbacks import Vjp
 from tinygrad_edu.testing.trace import run_traced
 from tinygrad_edu.transforms import vjp as own_vjp
-from tinygrad_edu.tree import flatten
+from tinygrad_edu.tree import flatten, paths_of
 
-__all__ = ["Arrays", "Subject", "paths_of"]
+__all__ = ["Arrays", "Subject", "is_float", "plain"]
 
 Arrays = list[np.ndarray]
 
@@ -123,18 +123,6 @@ def is_float(leaf: Any) -> bool:
 
 def plain(leaf: Any) -> Any:
     return leaf.numpy() if isinstance(leaf, Tensor) else leaf
-
-
-def paths_of(tree: Any, name: str) -> Iterator[str]:
-    """The names of the leaves, in the order of `flatten`: inputs[0]['w']."""
-    if isinstance(tree, dict):
-        for key in flatten({key: key for key in tree})[0]:
-            yield from paths_of(tree[key], f"{name}[{key!r}]")
-    elif isinstance(tree, list | tuple):
-        for k, part in enumerate(tree):
-            yield from paths_of(part, f"{name}[{k}]")
-    else:
-        yield name
 
 
 def wanted_places(
