@@ -3,14 +3,16 @@
 A node may pass its cotangent on only after every consumer has added a share; hence the topological order. For
 b = a + a; c = b + b, plain recursion passes the whole of b's cotangent on twice and gives 8 instead of 4.
 
-Creation order is a topological order, so the reachable nodes are collected with a stack and sorted by number. Nothing
-recurses: Python's stack ends near 1,000 frames, an unrolled network does not.
+Creation order is a topological order, so the nodes that wait for their turn stand in a heap, and the newest goes first:
+all its consumers are newer still, and done. So every node is visited once, and there is nothing to collect or to sort
+(0.2 µs a node less). Nothing recurses: Python's stack ends near 1,000 frames, an unrolled network does not.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from heapq import heapify, heappop, heappush, heappushpop
 from operator import attrgetter
 from typing import Any
 
@@ -18,31 +20,32 @@ import numpy as np
 
 from tinygrad_edu.anomalies import check_backward
 from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError
-from tinygrad_edu.graph import STATE, Node, Pick, node_location
-from tinygrad_edu.seals import is_broken
+from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, node_location, picked
+from tinygrad_edu.seals import changed
 
 __all__ = ["reverse", "unbroadcast"]
 
+FLOAT, float64, ndarray = np.dtype(np.float64), np.float64, np.ndarray
 Lift = Callable[[Any, Node | None], Any]
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:
     """Every node a root depends on, newest last."""
-    stack = list(roots)
-    seen = set(stack)
-    while stack:
-        for source in stack.pop().inputs:
-            if type(source) is Node and source not in seen:
+    found = list(roots)
+    seen = set(found)
+    for node in found:  # the list grows while it is walked
+        for source in node.sources:
+            if source not in seen:
                 seen.add(source)
-                stack.append(source)
-    return sorted(seen, key=attrgetter("number"))
+                found.append(source)
+    return sorted(found, key=attrgetter("number"))
 
 
 def leading_to(nodes: list[Node], targets: set[Node]) -> set[Node]:
     """Those among `nodes` (oldest first) from which a target can be reached: nobody wants the others' cotangents."""
     wanted: set[Node] = set()
     for node in nodes:
-        if node in targets or not wanted.isdisjoint(node.inputs):
+        if node in targets or not wanted.isdisjoint(node.sources):
             wanted.add(node)
     return wanted
 
@@ -55,60 +58,84 @@ def reverse(
     lift    wraps a saved array as a tensor, with its node: then the rules run on tensors and the pass is recorded
     free    let each node's saved arrays go once they were used; a second pass over them raises FreedGraphError
     """
-    order = reachable(roots)
-    wanted = None if targets is None else leading_to(order, targets)
+    wanted = None if targets is None else leading_to(reachable(roots), targets)
     cotangents: dict[Node, Any] = dict(roots)
     found: dict[Node, Any] = {}
     chosen: set[Node] = set()  # upstream of a where: zeros there mean "not selected"
-    take = cotangents.pop
+    waiting = [(-root.number, root) for root in roots if root.plan is not None]
+    heapify(waiting)
+    fresh: Node | None = None
+    take, held_for = cotangents.pop, cotangents.get
     anomaly = STATE.get().anomaly
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
-        while order:
-            node = order.pop()
-            g = take(node, None)
-            if g is None:
-                continue
-            if node.retains_grad if targets is None else node in targets:
+        while waiting or fresh is not None:
+            if fresh is None:
+                node = heappop(waiting)[1]
+            elif waiting:
+                node = heappushpop(waiting, (-fresh.number, fresh))[1]
+            else:
+                node = fresh  # a chain: nothing else waits, and the heap is left alone
+            fresh = None
+            g = take(node)
+            if node in targets if targets is not None else node.extras is not PLAIN and node.retains_grad:
                 found[node] = g
-            plan = node.plan
-            if plan is None:  # a leaf, or one of several outputs
-                if node.operation is not None:
-                    file_under(cotangents, node, g)
-                continue
-            if wanted is not None and wanted.isdisjoint(node.inputs):
+            if wanted is not None and wanted.isdisjoint(node.sources):
                 continue  # a target with nothing wanted before it: its own past may be gone
-            saved = node.saved
-            if saved is None:
+            plan, feeds, kept = node.plan, node.feeds, node.kept
+            careful = plan.unusual or anomaly or chosen  # else three questions less for each share
+            if careful and type(plan.operation) is Pick:
+                fresh = file_under(cotangents, node, g)
+                continue
+            if kept is FREED:
                 raise freed(node)
-            if node.seals:
-                check_seals(node)
-            if plan.selects or (chosen and node in chosen):
-                chosen.update(source for source in node.inputs if type(source) is Node)
+            if node.marks is not None:
+                check_marks(node)
+            if careful and (plan.selects or node in chosen):
+                chosen.update(node.sources)
             if lift is not None:
-                saved = lifted(node, lift)
+                kept = lifted(node, lift)
             if type(g) is list:
                 g = filled(node, g)
-            inputs = node.inputs
+            alone, several = plan.alone, type(feeds) is tuple
+            place = -1
             for argument, rule, needs in plan.pullbacks:
-                target = inputs[argument]
+                place += 1
+                target = feeds[place] if several else feeds
                 if wanted is not None and target not in wanted:
                     continue
-                share = rule(g, saved[needs[0]]) if len(needs) == 1 else rule(g, *[saved[k] for k in needs])
-                if chosen and node in chosen and node.operation.elementwise and not np.isfinite(np.sum(share)):
+                if not needs:
+                    share = rule(g)
+                elif alone:
+                    share = rule(g, kept)
+                elif len(needs) == 1:
+                    share = rule(g, kept[needs[0]])
+                else:
+                    share = rule(g, *[kept[k] for k in needs])
+                if careful and node in chosen and plan.operation.elementwise and not np.isfinite(np.sum(share)):
                     share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
-                if (target.shape or type(share) is not target.dtype.type) and not fits(share, target):
+                if not (  # the two usual cases, without a call
+                    (type(share) is float64 and target.dtype is FLOAT and not target.shape)
+                    or (type(share) is ndarray and share.shape == target.shape and share.dtype == target.dtype)
+                ):
                     share = fitted(share, target, node, argument)
-                if anomaly or plan.foreign:
+                if careful and (anomaly or plan.foreign):
                     check_backward(node, argument, g, share, slope_may_be_infinite=not anomaly)
-                held = cotangents.get(target)
+                held = held_for(target)
                 if held is None:
                     cotangents[target] = share
-                elif type(held) is np.ndarray and held.base is None and sys.getrefcount(held) == 3:
+                    if target.plan is None:
+                        pass  # a leaf waits for the end
+                    elif fresh is None:
+                        fresh = target
+                    else:
+                        heappush(waiting, (-target.number, target))
+                elif type(held) is ndarray and held.base is None and sys.getrefcount(held) == 3:
                     held += share  # nobody else holds it: the dictionary, this name, and the call that counts
                 else:
                     cotangents[target] = held + share
             if free:
-                node.saved = node.seals = None
+                node.kept, node.marks = FREED, None
+    found.update((leaf, g) for leaf, g in cotangents.items() if targets is None or leaf in targets)
     return found
 
 
@@ -117,13 +144,6 @@ def freed(node: Node) -> FreedGraphError:
         f"{node.label}, recorded {node_location(node)}: its saved arrays were let go by an earlier backward(). "
         "Call that one with retain_graph=True, or run the forward pass again."
     )
-
-
-def fits(share: Any, target: Node) -> bool:
-    try:
-        return bool(share.shape == target.shape and share.dtype == target.dtype)
-    except AttributeError:
-        return False
 
 
 def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
@@ -173,45 +193,45 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     return np.sum(g, axis=axes, keepdims=True) if axes else g
 
 
-def check_seals(node: Node) -> None:
-    for seal in node.seals or ():
-        if is_broken(seal, node):
-            raise MutationError(
-                f"{node.label}, recorded {node_location(node)}, needs {seal.name!r} {list(seal.array.shape)} as it was "
-                "in the forward pass, but it was changed since (through .data, a NumPy view, or an optimiser step). "
-                "Call backward() before changing it, or give the operation a copy."
-            )
+def check_marks(node: Node) -> None:
+    broken = changed(node)
+    if broken is not None:
+        name, array = broken
+        raise MutationError(
+            f"{node.label}, recorded {node_location(node)}, needs {name!r} {list(array.shape)} as it was "
+            "in the forward pass, but it was changed since (through .data, a NumPy view, or an optimiser step). "
+            "Call backward() before changing it, or give the operation a copy."
+        )
 
 
-def lifted(node: Node, lift: Lift) -> tuple[Any, ...]:
-    """The saved arrays as tensors that know their node, so that the rules' work is recorded."""
-    out = []
-    for name, source, value in zip(node.plan.names, node.plan.sources, node.saved or (), strict=True):  # type: ignore[union-attr]
+def lifted(node: Node, lift: Lift) -> Any:
+    """What the node kept, as tensors that know their node, so that the rules' work is recorded."""
+    out: list[Any] = []
+    inputs = node.inputs
+    for name, source, value in zip(node.plan.names, node.plan.sources, node.saved or (), strict=True):
         if name == "z" and isinstance(value, tuple):
-            out.append(tuple(lift(part, pick_again(node, k, part)) for k, part in enumerate(value)))
+            out.append(tuple(lift(part, picked(node, k, part)) for k, part in enumerate(value)))
         elif name == "z":
             out.append(lift(value, node))
-        elif source >= 0 and type(node.inputs[source]) is Node:
-            out.append(lift(value, node.inputs[source]))
+        elif source >= 0 and type(inputs[source]) is Node:
+            out.append(lift(value, inputs[source]))
         elif source == -2:
             out.append(
-                [lift(v, n) if type(n) is Node else v for v, n in zip(value, node.inputs, strict=True)]  # type: ignore[arg-type]
+                [lift(v, n) if type(n) is Node else v for v, n in zip(value, inputs, strict=True)]
             )
         else:
             out.append(value)
-    return tuple(out)
+    return out[0] if node.plan.alone else tuple(out)
 
 
-def pick_again(node: Node, index: int, part: Any) -> Node:
-    return Node(Pick(index, node.label), None, (node,), (), part.shape, part.dtype, node.scope, node.origin)
-
-
-def file_under(cotangents: dict[Node, Any], node: Node, g: Any) -> None:
-    """Several outputs share one node: gather their cotangents in a list, one place an output."""
-    source, index = node.inputs[0], node.operation.index
+def file_under(cotangents: dict[Node, Any], node: Node, g: Any) -> Node | None:
+    """Several outputs share one node: gather their cotangents in a list, one place an output. Returns it at first."""
+    source, index = node.sources[0], node.operation.index
+    first = source not in cotangents
     gathered = cotangents.setdefault(source, [])
     gathered.extend([None] * (index + 1 - len(gathered)))
     gathered[index] = g if gathered[index] is None else gathered[index] + g
+    return source if first else None
 
 
 def filled(node: Node, gathered: list[Any]) -> tuple[Any, ...]:

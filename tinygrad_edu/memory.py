@@ -103,7 +103,7 @@ def askers(node: Node, name: str) -> tuple[str, ...]:
     names = node.operation.parameters
     if node.operation.sequence is not None:
         return (node.operation.sequence,)
-    return tuple(names[k] for k, rule, _ in node.plan.pullbacks if name in needs_of(rule))  # type: ignore[union-attr]
+    return tuple(names[k] for k, rule, _ in node.plan.pullbacks if name in needs_of(rule))
 
 
 def peak_of(nodes: list[Node], saved_by: dict[Node, int]) -> int:

@@ -103,11 +103,10 @@ class Composite(Operation):
 
 
 # What a plan keeps of x, y and z, without a loop: for elementwise operations, which scalar graphs consist of.
-KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], tuple[Any, ...]]] = {
-    (): lambda x, y, z: (),
-    ("x",): lambda x, y, z: (x,),
-    ("y",): lambda x, y, z: (y,),
-    ("z",): lambda x, y, z: (z,),
+KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], Any]] = {
+    ("x",): lambda x, y, z: x,
+    ("y",): lambda x, y, z: y,
+    ("z",): lambda x, y, z: z,
     ("x", "y"): lambda x, y, z: (x, y),
     ("x", "z"): lambda x, y, z: (x, z),
     ("y", "z"): lambda x, y, z: (y, z),
@@ -115,35 +114,45 @@ KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], tuple[Any, ...]]] = {
 }
 
 
-def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any, Any, Any], tuple[Any, ...]]:
-    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults."""
+def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any, Any, Any], Any] | None:
+    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults; one alone comes bare."""
 
-    def keep(x: Any, y: Any, z: Any) -> tuple[Any, ...]:
+    def keep(x: Any, y: Any, z: Any) -> Any:
         known = {**defaults, "x": x, "y": y, "z": z, "x_shape": np.shape(x), "y_shape": np.shape(y)}
-        return tuple([known[name] for name in names])
+        kept = tuple([known[name] for name in names])
+        return kept[0] if len(kept) == 1 else kept
 
-    return KEEP.get(names, keep)
+    return KEEP.get(names, keep) if names else None
 
 
 class Plan:
     """For one operation and one set of tracked arguments: which rules run, and what they need kept.
 
-    `names` is what a node saves, in order; `keep` picks it from x, y, z; `pullbacks` holds (argument, rule, positions
-    of the rule's needs in `names`), one for each tracked argument.
+    names       what a node saves, in order; `alone` if it is one thing, which a node keeps bare
+    keep        picks that from x, y and z; None where nothing is kept
+    pullbacks   (argument, rule, positions of the rule's needs in `names`), one for each tracked argument
+    tracked     the places of the tracked arguments
+    sources     where a saved name comes from: an argument's place, or -1 for what is none (z, shapes, keywords)
+    unusual     the backward pass has to look twice: `selects`, `foreign`, or one of several outputs
     """
 
-    __slots__ = ("foreign", "keep", "names", "pullbacks", "selects", "sources")
+    __slots__ = (
+        "alone", "foreign", "keep", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual",
+    )  # fmt: skip
 
     def __init__(self, operation: Primitive, tracked: int) -> None:
         ruled = [(k, rule) for k, rule in enumerate(operation.rules) if rule is not None and tracked >> k & 1]
         names = sorted({name for _, rule in ruled for name in needs_of(rule)})
+        self.operation = operation
         self.pullbacks: list[tuple[int, Rule, tuple[int, ...]]] = [
             (k, rule, tuple([names.index(name) for name in needs_of(rule)])) for k, rule in ruled
         ]
+        self.tracked = tuple(k for k, _ in ruled)
         self.names = tuple(names)
-        # Where a saved name comes from: an argument's position, or -1 for what is no argument (z, shapes, keywords).
+        self.alone = len(names) == 1
         arguments = operation.parameters[: len(operation.rules)]
         self.selects, self.foreign = operation.selects, operation.foreign
+        self.unusual = self.selects or self.foreign
         self.keep = keeper(self.names, operation.defaults)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
 
@@ -151,20 +160,22 @@ class Plan:
 class SequencePlan:
     """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
 
-    __slots__ = ("foreign", "names", "pullbacks", "selects", "sources")
+    __slots__ = ("alone", "foreign", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual")
 
     def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
         rule = next(rule for rule in operation.rules if rule is not None)
         needs = needs_of(rule)
+        self.operation = operation
         self.names = tuple(name for name in needs if name != "i")
+        self.alone = len(self.names) == 1
         everything = tuple(range(len(self.names)))
         place = needs.index("i") if "i" in needs else None
+        self.tracked = tuple(k for k in range(count) if tracked >> k & 1)
         self.pullbacks = [
-            (element, rule if place is None else told(rule, place, element), everything)
-            for element in range(count)
-            if tracked >> element & 1
+            (element, rule if place is None else told(rule, place, element), everything) for element in self.tracked
         ]
         self.selects, self.foreign = operation.selects, operation.foreign
+        self.unusual = self.selects or self.foreign
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import RuleError
-from tinygrad_edu.graph import STATE, Node, Pick, next_number, node_location, user_origin
+from tinygrad_edu.graph import STATE, Node, next_number, node_location, picked, record
 from tinygrad_edu.operation import Plan, Primitive
 from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.tensor import Tensor, lift
@@ -61,8 +61,8 @@ def entries(nodes: Iterable[Node], start: int) -> list[Node]:
         if node.number < start:
             found.append(node)
             continue
-        for source in node.inputs:
-            if type(source) is Node and source not in seen:
+        for source in node.sources:
+            if source not in seen:
                 seen.add(source)
                 stack.append(source)
     return sorted(found, key=lambda node: node.number)
@@ -92,12 +92,9 @@ def recomputed(
         parameters=tuple(f"input {k}" for k in range(len(sources))), lazy=True,
     )  # fmt: skip
     plan = Plan(operation, (1 << len(sources)) - 1)
-    scope, origin = STATE.get().scope, user_origin()
     shapes, dtypes = tuple(out.shape for out in outputs), tuple(out.dtype for out in outputs)
-    node = Node(operation, plan, tuple(sources), (), shapes, dtypes, scope, origin)
-    return [
-        Node(Pick(k, name), None, (node,), (), out.shape, out.dtype, scope, origin) for k, out in enumerate(outputs)
-    ]
+    node = record(plan, sources[0] if len(sources) == 1 else tuple(sources), (), (), shapes, dtypes, STATE.get().scope)
+    return [picked(node, k, out) for k, out in enumerate(outputs)]
 
 
 def pull_through(node: Node, outputs: list[Tensor], marks: list[int], g: tuple[Any, ...], sources: list[Node]) -> Any:

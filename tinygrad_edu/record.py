@@ -12,10 +12,10 @@ import numpy as np
 
 from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
-from tinygrad_edu.graph import STATE, Cut, Fixed, Node, Pick, user_location, user_origin
+from tinygrad_edu.graph import STATE, Cut, Fixed, Node, picked, record, user_location, user_origin
 from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
-from tinygrad_edu.operation import Plan, Primitive, SequencePlan, sequence_plan
-from tinygrad_edu.seals import Seal, fingerprint
+from tinygrad_edu.operation import Primitive, sequence_plan
+from tinygrad_edu.seals import guard
 
 __all__ = ["Variable", "apply", "binary", "strip", "unary"]
 
@@ -54,40 +54,36 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
         state.watch(operation, (value,), {}, z)
     out = new(kind)
     out._value = z
-    node = x._node
-    if node is None or not state.recording:
+    source = x._node
+    if source is None or not state.recording:
         out._node = None
         note_cut(out, x)
         return out
     plan = operation.plans[1]
-    saved = plan.keep(value, None, z)
-    out._node = made = Node(operation, plan, (node,), saved, z.shape, z.dtype, state.scope, user_origin())
-    if type(value) is np.ndarray and saved:
-        seal(made, plan)
+    kept = () if plan.keep is None else plan.keep(value, None, z)
+    shape, dtype = ((), FLOAT) if type(z) is float64 else (z.shape, z.dtype)
+    out._node = node = record(plan, source, (), kept, shape, dtype, state.scope)
+    if type(value) is ndarray:
+        guard(node)
     return out
 
 
 def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     """operation(x, y), for two elementwise arguments and no keywords; at least one is a Variable."""
     left, right = x, y
-    tracked = 0
-    nx: Any = None
-    ny: Any = None
+    nx = ny = None
     if isinstance(x, Variable):
         nx = x._node
         x = x._value
-        if nx is not None:
-            tracked = 1
     elif type(x) not in SCALARS:
         x = operand(x)
     if isinstance(y, Variable):
         ny = y._node
         y = y._value
-        if ny is not None:
-            tracked += 2
     elif type(y) not in SCALARS:
         y = operand(y)
-    if type(x) is np.ndarray and type(y) is np.ndarray and x.shape != y.shape and x.size * y.size > MANY:
+    arrays = type(x) is ndarray or type(y) is ndarray
+    if arrays and type(x) is type(y) and x.shape != y.shape and x.size * y.size > MANY:
         refuse_large_pair(operation, x, y)
     try:
         z = operation.fast(x, y)
@@ -98,17 +94,29 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
         state.watch(operation, (x, y), {}, z)
     out = new(kind)
     out._value = z
-    if not tracked or not state.recording:
+    feeds: Any
+    rest: Any = ()
+    if not state.recording:
         out._node = None
         note_cut(out, left, right)
         return out
-    plan = operation.plans[tracked]
-    saved = plan.keep(x, y, z)
-    if tracked != 3:
-        nx, ny = (nx, fixed(y, right)) if tracked == 1 else (fixed(x, left), ny)
-    out._node = made = Node(operation, plan, (nx, ny), saved, z.shape, z.dtype, state.scope, user_origin())
-    if (type(x) is np.ndarray or type(y) is np.ndarray) and saved:
-        seal(made, plan)
+    if ny is None:
+        if nx is None:
+            out._node = None
+            note_cut(out, left, right)
+            return out
+        plan, feeds = operation.plans[1], nx
+        rest = right if type(right) in SCALARS else fixed(y, right)
+    elif nx is None:
+        plan, feeds = operation.plans[2], ny
+        rest = left if type(left) in SCALARS else fixed(x, left)
+    else:
+        plan, feeds = operation.plans[3], (nx, ny)
+    kept = () if plan.keep is None else plan.keep(x, y, z)
+    shape, dtype = ((), FLOAT) if type(z) is float64 else (z.shape, z.dtype)
+    out._node = node = record(plan, feeds, rest, kept, shape, dtype, state.scope)
+    if arrays:
+        guard(node)
     return out
 
 
@@ -123,6 +131,7 @@ def note_cut(out: Variable, *operands: Any) -> None:
 
 
 FLOAT = np.dtype(np.float64)
+float64, ndarray = np.float64, np.ndarray
 MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
 
@@ -197,20 +206,30 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if not tracked or not state.recording or dtype_kind != "f":  # integers move in jumps
         return outputs(kind, value, None, operands)
     plan = operation.plans[tracked] if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
-    inputs = tuple([getattr(each, "_node", None) or fixed(strip(each), each) for each in operands])
     bound = dict(zip(operation.parameters, raw, strict=False))
     if operation.sequence is not None:
         place = operation.parameters.index(operation.sequence)
         if not isinstance(args[place], list | tuple):
             bound[operation.sequence] = raw[place:]  # f(x, *arrays)
     bound.update(raw_kwargs)
-    saved = tuple([lookup(name, bound, value, operation) for name in plan.names])
+    kept: Any = tuple([lookup(name, bound, value, operation) for name in plan.names])
+    sources, rest = [], []
+    for each in operands:
+        if isinstance(each, Variable) and each._node is not None:
+            sources.append(each._node)
+        else:
+            rest.append(fixed(strip(each), each))
     several = isinstance(value, tuple)
     shape = tuple([part.shape for part in value]) if several else value.shape
     dtype = tuple([part.dtype for part in value]) if several else value.dtype
-    node = Node(operation, plan, inputs, saved, shape, dtype, state.scope, user_origin())
-    seal(node, plan)
+    node = record(plan, bare(sources), bare(rest), kept[0] if plan.alone else kept, shape, dtype, state.scope)
+    guard(node)
     return outputs(kind, value, node, operands)
+
+
+def bare(values: list[Any]) -> Any:
+    """How a node refers to its sources, or to its fixed inputs: to one alone without a tuple."""
+    return values[0] if len(values) == 1 else tuple(values)
 
 
 def arrays_first(
@@ -280,41 +299,16 @@ def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -
     raise UnsupportedError(f"{operation.name}: {name} is needed for the derivative; pass it. Called {user_location()}")
 
 
-def seal(node: Node, plan: Plan | SequencePlan) -> None:
-    """Guard each saved array, see seals.py. What is nobody's but the engine's costs a tuple, no more."""
-    found = []
-    for name, source, value in zip(plan.names, plan.sources, node.saved or (), strict=True):
-        if type(value) is np.ndarray:
-            found.append(sealed(name, value, node.inputs[source] if source >= 0 else None, name == "z"))
-        elif isinstance(value, list | tuple):
-            for position, element in enumerate(value):
-                if type(element) is np.ndarray:
-                    origin = node.inputs[position] if source == -2 else None
-                    found.append(sealed(name, element, origin, name == "z"))
-    node.seals = tuple(found)
-
-
-def sealed(name: str, array: np.ndarray, origin: Any, is_output: bool) -> Seal:
-    if is_output:
-        return Seal(name, array, None, 0, None)
-    if not isinstance(origin, Node):
-        return Seal(name, array, None, 0, fingerprint(array))  # the user's array, or an index: it may change any time
-    owner = origin.owner or origin
-    version = owner.version if owner.operation is None else 0
-    return Seal(name, array, owner, version, None if owner.escape is None else fingerprint(array))
-
-
 def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[Any]) -> Any:
     """Wrap what an operation returned: one array, or a tuple of them (each then picks its share of the node)."""
     if isinstance(value, tuple):
-        picked = []
+        parts = []
         for index, part in enumerate(value):
             made = None
             if node is not None:
-                operation = Pick(index, node.operation.name)
-                made = Node(operation, None, (node,), (), part.shape, part.dtype, node.scope, node.origin)
-            picked.append(make(kind, part, made))
-        return type(value)(*picked) if hasattr(value, "_fields") else tuple(picked)
+                made = picked(node, index, part)
+            parts.append(make(kind, part, made))
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if type(value) is np.ndarray and not value.ndim:
         value = value[()]
     out = make(kind, value, node)

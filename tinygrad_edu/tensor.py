@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, LostGradientError, NotTrackedError
-from tinygrad_edu.graph import Cut, Node, is_recording, leaf, node_location, user_location, user_origin
+from tinygrad_edu.graph import Cut, Node, is_recording, leaf, next_number, node_location, user_location, user_origin
 from tinygrad_edu.methods import ArrayMethods
 from tinygrad_edu.protocols import call, call_ufunc
 from tinygrad_edu.record import Variable, make, operand
@@ -85,7 +85,7 @@ class Tensor(ArrayMethods):
                     f"this tensor was computed by {node.label} {node_location(node)}; only a leaf's data can be set. "
                     f"Use x = x.detach() first. Called {user_location()}"
                 )
-            node.version += 1
+            node.changed = next_number()
             if node.escape is not None:
                 root = root_of(array)
                 same = type(array) is np.ndarray and np.may_share_memory(root, node.escape.array)

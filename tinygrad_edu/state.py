@@ -1,0 +1,134 @@
+"""What holds while an operation runs: the state of its thread or task, and the user's line that called it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "INSIDE",
+    "STATE",
+    "State",
+    "getframe",
+    "is_recording",
+    "location",
+    "no_grad",
+    "placed",
+    "scope",
+    "user_location",
+    "user_origin",
+]
+
+
+class State:
+    """What holds for the running thread or task: is the graph recorded, under which scope, are NaNs looked for.
+
+    variables: the inputs of the transforms (grad, vjp, ...) whose function is running, outermost first.
+    watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
+    """
+
+    __slots__ = ("anomaly", "recording", "scope", "variables", "watch")
+
+    def __init__(
+        self,
+        recording: bool = True,
+        scope: str = "",
+        anomaly: bool = False,
+        variables: frozenset[Any] = frozenset(),
+        watch: Callable[..., None] | None = None,
+    ) -> None:
+        self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
+        self.watch = watch
+
+    def but(self, **changed: Any) -> State:
+        """This state, with some of it changed."""
+        return State(**{name: changed.get(name, getattr(self, name)) for name in self.__slots__})
+
+
+# A context variable, not a global: a flag set by one thread must not get stuck in another.
+STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039, a State never changes
+
+
+def is_recording() -> bool:
+    """Would an operation on a tracked tensor be recorded here?"""
+    return STATE.get().recording
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it nothing is recorded: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
+    token = STATE.set(STATE.get().but(recording=False))
+    try:
+        yield
+    finally:
+        STATE.reset(token)
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
+    state = STATE.get()
+    path = f"{state.scope}.{name}" if state.scope else name
+    token = STATE.set(State(state.recording, path, state.anomaly, state.variables, state.watch))
+    try:
+        yield
+    finally:
+        STATE.reset(token)
+
+
+# Where in the user's code
+
+_HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+
+
+class Inside(dict[str, bool]):
+    """Does a source file belong to the engine, to NumPy, or to the standard library's plumbing? Looked at once."""
+
+    def __missing__(self, filename: str) -> bool:
+        known = self[filename] = filename.startswith((_HOME, _NUMPY)) or filename.endswith("contextlib.py")
+        return known
+
+
+INSIDE = Inside()
+getframe = sys._getframe
+
+
+def user_origin(depth: int = 3) -> tuple[CodeType, int] | None:
+    """The innermost frame outside the engine, as (code, instruction): cheap to take, decoded on demand.
+
+    depth: how many frames are the engine's for sure: this one, the one that records or raises, the method before.
+    """
+    frame: Any = getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        if not INSIDE[code.co_filename]:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def location(origin: tuple[CodeType, int] | None) -> str:
+    """lesson.py:41, from an origin."""
+    if origin is None:
+        return "an unknown line"
+    code, instruction = origin
+    line = next(itertools.islice(code.co_positions(), instruction // 2, None), (None,))[0]
+    return f"{os.path.basename(code.co_filename)}:{line or code.co_firstlineno}"
+
+
+def user_location() -> str:
+    """`at lesson.py:41, in blocks.0.attention`, for an error raised now."""
+    return placed(location(user_origin()), STATE.get().scope)
+
+
+def placed(where: str, scope_path: str) -> str:
+    return f"at {where}, in {scope_path}" if scope_path else f"at {where}"
