@@ -53,9 +53,10 @@ def matrix_norm(x: Any, axes: tuple[int, ...], ord: Any, keepdims: bool) -> Any:
 
 @composite(np.linalg.vector_norm)
 def linalg_vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    axes = axes_of(axis, np.ndim(x))
     if ord == 2:
-        return root_of_squares(np.sum(x * x, axis=axis, keepdims=keepdims))
-    return vector_norm(np.ravel(x) if axis is None else x, 0 if axis is None else axis, ord, keepdims)
+        return root_of_squares(np.sum(x * x, axis=axes, keepdims=keepdims))
+    return vector_norm(x, axes, ord, keepdims)
 
 
 @composite(np.linalg.matrix_norm)

@@ -6,20 +6,23 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygrad_edu.primitive import composite, constant, derivative, refuse
 from tinygrad_edu.rules.elementwise import root_of_squares
 
-__all__ = ["axes_of", "restore"]
+__all__ = ["axes_of", "in_dtype", "restore"]
 
 Axis = int | tuple[int, ...] | None
 
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """An axis argument as a tuple of non-negative axes; None means all."""
+    """An axis argument as a tuple of non-negative axes; None means all. Raises AxisError as NumPy does."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
+    return normalize_axis_tuple(axis, ndim)
 
 
 def restore(reduced: Any, axis: Axis, keepdims: bool, ndim: int) -> Any:
@@ -85,7 +88,12 @@ derivative(np.cumsum, cumsum_argument, neutral="dtype")
 
 
 def along(a: Any, axis: int, part: slice) -> Any:
-    return a[(slice(None),) * (axis % a.ndim) + (part,)]
+    return a[(slice(None),) * normalize_axis_index(axis, a.ndim) + (part,)]
+
+
+def in_dtype(a: Any, dtype: Any) -> Any:
+    """What a reduction with a dtype= computes in."""
+    return a if dtype is None else np.astype(a, dtype)
 
 
 @composite(np.prod)
@@ -93,6 +101,7 @@ def prod(
     a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = 1, where: Any = True
 ) -> Any:
     """A tree of products, so that the derivative is exact where elements are zero, at every order."""
+    a = in_dtype(a, dtype)
     if where is not True or not (type(initial) is int and initial == 1):
         return prod(np.where(where, a, 1.0), axis, keepdims=keepdims) * initial
     shape, axes = a.shape, axes_of(axis, a.ndim)
@@ -109,10 +118,10 @@ def prod(
 
 
 @composite(np.cumprod)
-def cumprod(a: Any, axis: int | None = None) -> Any:
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Products over doubling distances: ⌈log₂ n⌉ multiplications, exact where elements are zero."""
-    a = np.ravel(a) if axis is None else a
-    axis = 0 if axis is None else axis
+    a = in_dtype(np.ravel(a) if axis is None else a, dtype)
+    axis = 0 if axis is None else normalize_axis_index(axis, np.ndim(a))
     step = 1
     while step < a.shape[axis]:
         head, tail = along(a, axis, slice(None, step)), along(a, axis, slice(step, None))
@@ -125,12 +134,15 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 def var(
     a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
 ) -> Any:
+    a = in_dtype(a, dtype)
     if where is not True:
         counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
         centred = np.where(where, a - np.mean(a, axis=axis, keepdims=True, where=where), 0.0)
-        return np.sum(centred * centred, axis=axis, keepdims=keepdims) / (counted - ddof)
+        return np.sum(centred * centred, axis=axis, keepdims=keepdims) / np.maximum(counted - ddof, 0.0)
     centred = a - np.mean(a, axis=axis, keepdims=True)
-    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / (count(a.shape, axis) - ddof)
+    # An array, and no number: too few elements give NaN with NumPy's warning, not a ZeroDivisionError.
+    freedom = np.asarray(max(count(a.shape, axis) - ddof, 0), a.dtype)[()]
+    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / freedom
 
 
 @composite(np.std)
@@ -138,7 +150,7 @@ def std(
     a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
 ) -> Any:
     """The root of the variance; for a constant, slope 0."""
-    return root_of_squares(var(a, axis, ddof=ddof, keepdims=keepdims, where=where))
+    return root_of_squares(var(a, axis, dtype, ddof, keepdims, where))
 
 
 @composite(np.ptp)
@@ -151,12 +163,25 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     if np.shape(weights) != np.shape(a):
-        aligned = [1] * np.ndim(a)
-        for size, k in zip(np.shape(weights), axes_of(axis, np.ndim(a)), strict=True):
-            aligned[k] = size
-        weights = np.reshape(weights, aligned)
+        axes = axes_of(axis, np.ndim(a))
+        if axis is None or np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
+            raise ValueError(
+                f"average: weights of shape {np.shape(weights)} fit neither the shape {np.shape(a)} nor its axes {axis}"
+            )
+        weights = np.transpose(weights, np.argsort(axes))  # as the axes stand in a
+        weights = np.reshape(weights, [size if k in axes else 1 for k, size in enumerate(np.shape(a))])
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    if np.any(total == 0.0):
+        raise ZeroDivisionError("average: the weights sum to zero")
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+def sorted_last(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+    """The reduced axes folded into one, the last, and sorted along it; and which they were."""
+    axes = axes_of(axis, a.ndim)
+    kept = [k for k in range(a.ndim) if k not in axes]
+    folded = (*(a.shape[k] for k in kept), count(a.shape, axes))
+    return np.sort(np.reshape(np.transpose(a, (*kept, *axes)), folded), axis=-1), axes
 
 
 def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
@@ -165,15 +190,16 @@ def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
     q = np.asarray(q)
     if not ((q >= 0) & (q <= 1)).all():
         raise ValueError("quantiles lie in [0, 1], percentiles in [0, 100]")
-    axes = axes_of(axis, a.ndim)
-    kept = [k for k in range(a.ndim) if k not in axes]
-    shape = a.shape
-    a = np.sort(np.reshape(np.transpose(a, (*kept, *axes)), (*(shape[k] for k in kept), -1)), axis=-1)
+    a, axes = sorted_last(a, axis)
+    if not a.shape[-1]:
+        raise IndexError("no quantile of nothing: the axis has size 0")
     position = q * (a.shape[-1] - 1)
     low = np.floor(position).astype(int)
-    high = np.minimum(low + 1, a.shape[-1] - 1)
     share = (position - low).astype(dtype)
-    out = a[..., low] * (1.0 - share) + a[..., high] * share
+    below, above = a[..., low], a[..., np.minimum(low + 1, a.shape[-1] - 1)]
+    out = np.where(share < 0.5, below + (above - below) * share, above - (above - below) * (1.0 - share))
+    missing = np.isnan(a[..., -1])
+    out = np.where(missing[(..., *[None] * q.ndim)], np.nan, out) if np.any(missing) else out
     out = np.moveaxis(out, tuple(range(-q.ndim, 0)), tuple(range(q.ndim))) if q.ndim else out
     return np.expand_dims(out, tuple(q.ndim + k for k in axes)) if keepdims else out
 
@@ -190,14 +216,26 @@ def percentile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any
 
 @composite(np.median)
 def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return quantiles(a, 0.5, axis, keepdims)
+    """The value in the middle, or the mean of the two; of nothing, NaN."""
+    a, axes = sorted_last(a, axis)
+    size = a.shape[-1]
+    if not size:
+        out = np.mean(a, axis=-1)
+    else:
+        out = np.mean(a[..., (size - 1) // 2 : size // 2 + 1], axis=-1)
+        missing = np.isnan(a[..., -1])  # sorting puts NaN last; one of them makes a NaN of the whole
+        out = np.where(missing, np.nan, out) if np.any(missing) else out
+    return np.expand_dims(out, axes) if keepdims else out
 
 
 @composite(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    if n < 0:
+        raise ValueError(f"diff: n={n}, but a difference is taken 0 times or more")
+    axis = normalize_axis_index(axis, np.ndim(a))
     joined = [x for x in (prepend, a, append) if x is not None]
     if n and len(joined) > 1:
-        line = tuple(1 if k == axis % np.ndim(a) else size for k, size in enumerate(np.shape(a)))
+        line = tuple(1 if k == axis else size for k, size in enumerate(np.shape(a)))
         a = np.concatenate([x if np.ndim(x) else np.broadcast_to(x, line) for x in joined], axis=axis)
     for _ in range(n):
         a = along(a, axis, slice(1, None)) - along(a, axis, slice(None, -1))
@@ -205,20 +243,23 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 
 @composite(np.nansum)
-def nansum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    a = in_dtype(a, dtype)
     return np.sum(np.where(np.isnan(a), 0.0, a), axis=axis, keepdims=keepdims)
 
 
 @composite(np.nanmean)
-def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    a = in_dtype(a, dtype)
     numbers = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims, dtype=a.dtype)
-    return nansum(a, axis, keepdims) / numbers
+    return nansum(a, axis, keepdims=keepdims) / numbers
 
 
 @composite(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    axis = normalize_axis_index(axis, np.ndim(y))
     if x is not None:
-        behind = np.ndim(y) - axis % np.ndim(y) - 1
+        behind = np.ndim(y) - axis - 1
         dx = np.diff(x, axis=axis) if np.ndim(x) > 1 else np.reshape(np.diff(x), (-1,) + (1,) * behind)
     return np.sum((along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) * dx, axis=axis) * 0.5
 

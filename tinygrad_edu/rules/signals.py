@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_edu.primitive import composite
-from tinygrad_edu.rules.reductions import axes_of, var
+from tinygrad_edu.rules.reductions import axes_of, in_dtype, var
 from tinygrad_edu.rules.shapes import astype
 
 __all__: list[str] = []
@@ -41,14 +43,22 @@ def at_least_double(x: Any) -> Any:
 
 
 @composite(np.interp)
-def interp(x: Any, xp: Any, fp: Any) -> Any:
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     """Straight lines between the points (xp, fp), flat beyond; at a point, the line to its right. At least float64."""
     x, xp, fp = at_least_double(x), at_least_double(xp), at_least_double(fp)
-    places = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, np.shape(xp)[0] - 2)
-    places = np.asarray(places)
-    left, right = xp[places], xp[places + 1]
-    share = np.clip((x - left) / (right - left), 0.0, 1.0)
-    return fp[places] * (1.0 - share) + fp[places + 1] * share
+    if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp) or not np.shape(xp)[0]:
+        raise ValueError(f"interp: points of shapes {np.shape(xp)} and {np.shape(fp)}; as many of both, in one axis")
+    last = np.shape(xp)[0] - 1
+    places = np.asarray(np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(last - 1, 0)))
+    after = np.minimum(places + 1, last)
+    width = xp[after] - xp[places]
+    share = np.clip((x - xp[places]) / np.where(width == 0.0, 1.0, width), 0.0, 1.0)
+    # At a point itself its neighbour does not count, be it infinite.
+    low = np.where(share == 1.0, 0.0, fp[places]) * (1.0 - share)
+    high = np.where(share == 0.0, 0.0, fp[after]) * share
+    out = low + high
+    out = out if left is None else np.where(x < xp[0], left, out)
+    return out if right is None else np.where(x > xp[last], right, out)
 
 
 @composite(np.gradient)
@@ -58,6 +68,8 @@ def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> A
     steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
     if edge_order != 1 or len(steps) != len(axes) or any(np.ndim(h) for h in steps):
         raise ValueError("gradient: one number for each axis as its spacing, and edge_order=1, have a derivative here")
+    if any(np.shape(f)[k] < 2 for k in axes):
+        raise ValueError(f"gradient: shape {np.shape(f)} is too small; each axis needs two elements at least")
     slopes = []
     for k, h in zip(axes, steps, strict=True):
         f = np.moveaxis(f, k, 0)
@@ -99,42 +111,73 @@ def ediff1d(ary: Any) -> Any:
     return np.diff(np.ravel(ary))
 
 
+def nan_extreme(extreme: Any, a: Any, axis: Axis, keepdims: bool, worst: float) -> Any:
+    """The extreme of what is a number; where nothing is, NaN with NumPy's warning."""
+    missing = np.isnan(a)
+    nothing = np.all(missing, axis=axis, keepdims=keepdims)
+    if not np.size(a):
+        return extreme(a, axis=axis, keepdims=keepdims)  # raises: nothing has no extreme
+    out = extreme(a, axis=axis, keepdims=keepdims, where=~missing, initial=worst)
+    if not np.any(nothing):
+        return out
+    warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=2)
+    return np.where(nothing, np.nan, out)
+
+
 @composite(np.nanmax)
 def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.max(a, axis=axis, keepdims=keepdims, where=~np.isnan(a), initial=-np.inf)
+    return nan_extreme(np.max, a, axis, keepdims, -np.inf)
 
 
 @composite(np.nanmin)
 def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.min(a, axis=axis, keepdims=keepdims, where=~np.isnan(a), initial=np.inf)
+    return nan_extreme(np.min, a, axis, keepdims, np.inf)
 
 
 @composite(np.nanvar)
-def nanvar(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def nanvar(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    a = in_dtype(a, dtype)
     return var(np.where(np.isnan(a), 0.0, a), axis, ddof=ddof, keepdims=keepdims, where=~np.isnan(a))
 
 
 @composite(np.nanstd)
-def nanstd(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    a = in_dtype(a, dtype)
     missing = np.isnan(a)
     return np.std(np.where(missing, 0.0, a), axis=axis, ddof=ddof, keepdims=keepdims, where=~missing)
 
 
 @composite(np.nanprod)
-def nanprod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.prod(np.where(np.isnan(a), 1.0, a), axis=axis, keepdims=keepdims)
+def nanprod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    return np.prod(np.where(np.isnan(a), 1.0, a), axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 @composite(np.nancumsum)
-def nancumsum(a: Any, axis: int | None = None) -> Any:
-    return np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis)
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    return np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis, dtype=dtype)
+
+
+def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
+    if axis is None and np.ndim(x) > 1:
+        raise ValueError(f"shape {np.shape(x)} has several axes: say along which, axis=")
+    return (np.atleast_1d(x), 0) if axis is None else (x, axis)
+
+
+def started(x: Any, axis: int, first: float) -> Any:
+    """With the value of no elements in front."""
+    lead = [1 if k == normalize_axis_index(axis, np.ndim(x)) else size for k, size in enumerate(np.shape(x))]
+    return np.concatenate([np.full(lead, first, x.dtype), x], axis=axis)
 
 
 @composite(np.cumulative_sum)
-def cumulative_sum(x: Any, axis: int | None = None) -> Any:
-    return np.cumsum(x, axis=axis)
+def cumulative_sum(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+    x, axis = one_axis(x, axis)
+    sums = np.cumsum(x, axis=axis)
+    return started(sums, axis, 0.0) if include_initial else sums
 
 
 @composite(np.cumulative_prod)
-def cumulative_prod(x: Any, axis: int | None = None) -> Any:
-    return np.cumprod(x, axis=axis)
+def cumulative_prod(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+    x, axis = one_axis(x, axis)
+    products = np.cumprod(x, axis=axis)
+    return started(products, axis, 1.0) if include_initial else products
