@@ -33,7 +33,7 @@ __all__ = ["assert_gradients", "gradcheck"]
 
 SMALL = 16  # elements of an input that are judged one by one
 DIRECTIONS = 2  # along which a larger one is
-JITTER = 4.0  # units in the last place
+JITTER = 4  # units in the last place
 
 
 def gradcheck(
@@ -293,7 +293,9 @@ class Checker:
         return all(abs(nearby - found.numeric) <= slack for nearby in self.nearby(move))
 
     def shaken(self) -> Arrays:
-        return [x + np.spacing(x) * self.rng.uniform(-JITTER, JITTER, x.shape) for x in self.subject.arrays]
+        """Every element moved, by up to JITTER units in its last place."""
+        choices = [k for k in range(-JITTER, JITTER + 1) if k]
+        return [x + np.spacing(x) * self.rng.choice(choices, x.shape) for x in self.subject.arrays]
 
 
 def restricted(direction: np.ndarray, places: np.ndarray) -> np.ndarray:
