@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
     "tinygrad_edu": (
         "errors settings tree state",
-        "operation seals",
-        "primitive",
+        "operation",
+        "primitive forms seals",
         "rules",
         "graph",
         "complaints anomalies limits",

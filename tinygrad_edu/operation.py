@@ -125,6 +125,10 @@ def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any
     return KEEP.get(names, keep) if names else None
 
 
+# Whose a saved array is, if no source's: made by the operation, given by the caller, or a list, one of each source.
+OUTPUT, CALLER, ELEMENTS = -1, -2, -3
+
+
 class Plan:
     """For one operation and one set of tracked arguments: which rules run, and what they need kept.
 
@@ -133,11 +137,13 @@ class Plan:
     pullbacks   (argument, rule, positions of the rule's needs in `names`), one for each tracked argument
     tracked     the places of the tracked arguments
     sources     where a saved name comes from: an argument's place, or -1 for what is none (z, shapes, keywords)
+    exposed     (position in `names`, whose) of what may be an array: one source's, or one of OUTPUT, CALLER, ELEMENTS
     unusual     the backward pass has to look twice: `selects`, `foreign`, or one of several outputs
     """
 
     __slots__ = (
-        "alone", "foreign", "keep", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual",
+        "alone", "exposed", "foreign", "keep", "names", "operation", "pullbacks", "selects", "sources", "tracked",
+        "unusual",
     )  # fmt: skip
 
     def __init__(self, operation: Primitive, tracked: int) -> None:
@@ -155,12 +161,18 @@ class Plan:
         self.unusual = self.selects or self.foreign
         self.keep = keeper(self.names, operation.defaults)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
+        whose = {arguments[k]: place for place, k in enumerate(self.tracked) if k < len(arguments)} | {"z": OUTPUT}
+        self.exposed = tuple(
+            (k, whose.get(name, CALLER)) for k, name in enumerate(names) if not name.endswith("_shape")
+        )
 
 
 class SequencePlan:
     """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
 
-    __slots__ = ("alone", "foreign", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual")
+    __slots__ = (
+        "alone", "exposed", "foreign", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual",
+    )  # fmt: skip
 
     def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
         rule = next(rule for rule in operation.rules if rule is not None)
@@ -177,6 +189,10 @@ class SequencePlan:
         self.selects, self.foreign = operation.selects, operation.foreign
         self.unusual = self.selects or self.foreign
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
+        whose = {operation.sequence: ELEMENTS, "z": OUTPUT}
+        self.exposed = tuple(
+            (k, whose.get(name, CALLER)) for k, name in enumerate(self.names) if not name.endswith("_shape")
+        )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -199,8 +215,8 @@ class Primitive(Operation):
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
 
     __slots__ = (
-        "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "kinks", "neutral", "parameters", "plans",
-        "rules", "selects", "sequence", "understood",
+        "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "forms", "kinks", "neutral", "parameters",
+        "plans", "rules", "selects", "sequence", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -234,6 +250,7 @@ class Primitive(Operation):
         for rule in rules:
             if rule is not None:
                 self.defaults.update(defaults_of(rule))
+        self.forms: dict[tuple[Any, ...], Any] = {}  # how it was called so far, see forms.py
         self.plans = () if lazy else tuple(Plan(self, mask) for mask in range(1 << len(rules)))
         named = {name for rule in rules if rule is not None for name in needs_of(rule)}
         self.understood = self.neutral | named | frozenset(parameters[: len(rules)])

@@ -12,10 +12,11 @@ import numpy as np
 
 from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
+from tinygrad_edu.forms import elements, form_of
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, picked, record, user_location, user_origin
 from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
 from tinygrad_edu.operation import Primitive, sequence_plan
-from tinygrad_edu.seals import guard
+from tinygrad_edu.seals import guard, root_of
 
 __all__ = ["Variable", "apply", "binary", "strip", "unary"]
 
@@ -134,6 +135,7 @@ FLOAT = np.dtype(np.float64)
 float64, ndarray = np.float64, np.ndarray
 MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
+PLAIN = SCALARS | {ndarray, str, slice, type(None)}  # arguments in which no tensor can hide
 
 
 def operand(value: Any) -> Any:
@@ -160,7 +162,7 @@ def fixed(value: Any, source: Any) -> Any:
     """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
     if isinstance(value, list | tuple):
         value = np.asarray(value)
-    if isinstance(value, np.ndarray) or isinstance(source, Variable):
+    if isinstance(value, ndarray) or isinstance(source, Variable):
         return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
     return value
 
@@ -171,24 +173,33 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     Raises ShapeError or DtypeError for operands that do not fit, UnsupportedError for a tracked tensor in a place
     without a rule and for a keyword whose derivative nobody wrote.
     """
-    positions = operation.parameters[: len(operation.rules)]
-    if kwargs:
-        args, kwargs = arrays_first(positions, args, kwargs)
-    raw, operands = unwrap(operation, args)
-    given = list(kwargs.items())
-    if operation.sequence is None and not operation.foreign:
-        given += zip(operation.parameters[len(positions) :], args[len(positions) :], strict=False)
-    for name, value in given:
-        refuse_keyword(operation, name, value, operation.understood)
-        if name in kwargs and holds_gradient(value):
-            raise UnsupportedError(
-                f"{operation.name}: the Tensor passed as {name}= wants a gradient, and there is no derivative rule for "
-                f"it; pass {name}={name}.detach() if none should flow. Called {user_location()}"
-            )
-    raw_kwargs = {name: strip(value) for name, value in kwargs.items()} if kwargs else kwargs
+    form = operation.forms.get((len(args), *kwargs)) or form_of(operation, len(args), tuple(kwargs))
+    if form.moved:
+        args = (*args, *[kwargs[name] for name in form.moved])
+        kwargs = {name: kwargs[name] for name in form.words}
+    for name, place in form.closed:
+        refuse_gradient(operation, f"argument {name!r} has no derivative rule", name, args[place])
+    for name, place in form.doubtful:
+        refuse_keyword(operation, name, args[place] if place >= 0 else kwargs[name], operation.understood)
+    for name, value in kwargs.items():
+        refuse_gradient(operation, f"{name}= has no derivative rule", f"{name}={name}", value)
+    operands = args[: form.operands] if operation.sequence is None else elements(args, form.place)
+    arrays, feeds, tracked = [], [], 0
+    for position, each in enumerate(operands):
+        if isinstance(each, Variable):
+            arrays.append(each._value)
+            if each._node is not None:
+                feeds.append(each._node)
+                tracked |= 1 << position
+        else:
+            arrays.append(each if type(each) in PLAIN else strip(each))
     if operation.sequence is not None:
-        total = sum(np.size(element) for element in operands)
-        refuse_if_too_large(operation, (total,), 8, f"{len(operands)} arrays")
+        total = sum([each.size if type(each) is ndarray else np.size(each) for each in arrays])
+        refuse_if_too_large(operation, (total,), 8, f"{len(arrays)} arrays")
+        raw = form.with_elements(args, arrays)
+    else:
+        raw = (*arrays, *[strip(each) for each in args[form.operands :]]) if form.closed else tuple(arrays)
+    raw_kwargs = {name: strip(value) for name, value in kwargs.items()} if kwargs else kwargs
     try:
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
@@ -196,110 +207,63 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     state = STATE.get()
     if state.watch is not None:
         state.watch(operation, raw, raw_kwargs, value)
-    tracked = 0
-    for position, each in enumerate(operands):
-        if isinstance(each, Variable) and each._node is not None:
-            tracked |= 1 << position
-    dtype_kind = "f" if type(value) is tuple else getattr(value, "dtype", FLOAT).kind
-    if dtype_kind in "cO":
-        operand(value)  # raises: neither complex numbers nor objects have a gradient here
-    if not tracked or not state.recording or dtype_kind != "f":  # integers move in jumps
+    shape: Any
+    dtype: Any
+    if isinstance(value, tuple):
+        shape, dtype = tuple([part.shape for part in value]), tuple([part.dtype for part in value])
+    else:
+        shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", FLOAT)
+        if dtype.kind != "f":
+            if dtype.kind in "cO":
+                operand(value)  # raises: neither complex numbers nor objects have a gradient here
+            tracked = 0  # integers move in jumps
+    if not tracked or not state.recording:
         return outputs(kind, value, None, operands)
     plan = operation.plans[tracked] if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
-    bound = dict(zip(operation.parameters, raw, strict=False))
-    if operation.sequence is not None:
-        place = operation.parameters.index(operation.sequence)
-        if not isinstance(args[place], list | tuple):
-            bound[operation.sequence] = raw[place:]  # f(x, *arrays)
-    bound.update(raw_kwargs)
-    kept: Any = tuple([lookup(name, bound, value, operation) for name in plan.names])
-    sources, rest = [], []
-    for each in operands:
-        if isinstance(each, Variable) and each._node is not None:
-            sources.append(each._node)
-        else:
-            rest.append(fixed(strip(each), each))
-    several = isinstance(value, tuple)
-    shape = tuple([part.shape for part in value]) if several else value.shape
-    dtype = tuple([part.dtype for part in value]) if several else value.dtype
-    node = record(plan, bare(sources), bare(rest), kept[0] if plan.alone else kept, shape, dtype, state.scope)
+    kept: Any = [pick(raw, raw_kwargs, value) for pick in form.picks_for(plan)]
+    rest = [] if len(feeds) == len(arrays) else [
+        fixed(array, operands[k]) for k, array in enumerate(arrays) if not tracked >> k & 1
+    ]  # fmt: skip
+    node = record(plan, bare(feeds), bare(rest), bare(kept), shape, dtype, state.scope)
     guard(node)
     return outputs(kind, value, node, operands)
 
 
 def bare(values: list[Any]) -> Any:
-    """How a node refers to its sources, or to its fixed inputs: to one alone without a tuple."""
+    """How a node refers to its sources, its fixed inputs, what it kept: to one alone without a tuple."""
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def arrays_first(
-    positions: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """np.sum(a=x) is np.sum(x): array arguments go by position."""
-    kwargs = dict(kwargs)
-    for name in positions[len(args) :]:
-        if name not in kwargs:
-            break
-        args = (*args, kwargs.pop(name))
-    return args, kwargs
-
-
-def unwrap(operation: Primitive, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
-    """The arguments as plain arrays, and the list of operands: one for each rule, or for each element of a sequence."""
-    operands: list[Any] = []
-    raw = []
-    for position, argument in enumerate(args):
-        name = operation.parameters[min(position, len(operation.parameters) - 1)]
-        if name == operation.sequence:
-            elements = argument if isinstance(argument, list | tuple) else (argument,)
-            operands.extend(elements)
-            stripped = [strip(element) for element in elements]
-            raw.append(stripped if isinstance(argument, list | tuple) else stripped[0])
-            continue
-        ruled = position < len(operation.rules)
-        if operation.sequence is None and ruled:
-            operands.append(argument)
-        if (not ruled or operation.rules[position] is None) and holds_gradient(argument):
-            raise UnsupportedError(
-                f"{operation.name}: argument {name!r} has no derivative rule, but the Tensor passed there wants a "
-                f"gradient; pass {name}.detach() if none should flow. Called {user_location()}"
-            )
-        raw.append(strip(argument))
-    return tuple(raw), operands
+def refuse_gradient(operation: Primitive, why: str, name: str, value: Any) -> None:
+    """UnsupportedError for a tracked tensor in a place where no gradient can flow."""
+    if type(value) not in PLAIN and holds_gradient(value):
+        raise UnsupportedError(
+            f"{operation.name}: {why}, but the Tensor passed there wants a gradient; pass {name}.detach() if none "
+            f"should flow. Called {user_location()}"
+        )
 
 
 def holds_gradient(argument: Any) -> bool:
     if isinstance(argument, Variable):
         return argument._node is not None and STATE.get().recording
-    return isinstance(argument, list | tuple) and any(holds_gradient(element) for element in argument)
+    if isinstance(argument, (list, tuple)):  # noqa: UP038, half the time of list | tuple
+        for element in argument:
+            if type(element) not in PLAIN and holds_gradient(element):
+                return True
+    return False
 
 
 def strip(argument: Any) -> Any:
     """Plain arrays in place of tensors, also inside lists, tuples (index expressions) and slices."""
     if isinstance(argument, Variable):
         return argument._value
-    if isinstance(argument, list | tuple):
-        return type(argument)([strip(element) for element in argument])
+    if isinstance(argument, (list, tuple)):  # noqa: UP038
+        stripped = [each if type(each) in PLAIN else strip(each) for each in argument]
+        return stripped if isinstance(argument, list) else tuple(stripped)
     return operand(argument) if isinstance(argument, np.ma.MaskedArray) else argument
 
 
-def lookup(name: str, bound: dict[str, Any], value: Any, operation: Primitive) -> Any:
-    """What a rule means by a name: the output, an argument, an argument's shape, a keyword or its default."""
-    if name in bound and bound[name] is not np._NoValue:
-        return bound[name]
-    if name == "z":
-        return value
-    if name.endswith("_shape") and name[:-6] in bound:
-        argument = bound[name[:-6]]
-        if isinstance(argument, list | tuple):
-            return tuple([np.shape(element) for element in argument])
-        return np.shape(argument)
-    if name in operation.defaults:
-        return operation.defaults[name]
-    raise UnsupportedError(f"{operation.name}: {name} is needed for the derivative; pass it. Called {user_location()}")
-
-
-def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[Any]) -> Any:
+def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) -> Any:
     """Wrap what an operation returned: one array, or a tuple of them (each then picks its share of the node)."""
     if isinstance(value, tuple):
         parts = []
@@ -314,17 +278,18 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: list[
     out = make(kind, value, node)
     if node is None:
         note_cut(out, *operands)
-    if type(value) is np.ndarray and (value.base is not None or any(strip(operand) is value for operand in operands)):
+    if type(value) is ndarray:
         own_as_view(out, value, operands)
     return out
 
 
-def own_as_view(out: Any, value: np.ndarray, operands: list[Any]) -> None:
+def own_as_view(out: Any, value: np.ndarray, operands: Any) -> None:
     """Remember whose memory a view looks into: when that changes, so does the view."""
+    root = value if value.base is None else root_of(value)
     for operand in operands:
-        if isinstance(operand, Variable) and np.may_share_memory(value, operand._value):
+        if isinstance(operand, Variable) and (operand._value is root or operand._value.base is root):
             source = operand._node
-            owner = getattr(operand, "_owner", None) if source is None else source.owner or source
+            owner = getattr(operand, "_owner", None) if source is None else source.extras.owner or source
             if out._node is not None:
                 out._node.owner = owner
             elif owner is not None:

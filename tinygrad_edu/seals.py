@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_edu.operation import CALLER, ELEMENTS, OUTPUT
+
 __all__ = ["Escape", "changed", "fingerprint", "guard", "root_of"]
 
 SMALL = 1 << 13  # bytes: up to here a copy is made and compared, which takes a tenth of the time of a checksum
+UNMARKED: dict[int, Any] = {}  # arrays were saved, none of which can change unseen
 
 
 class Escape(NamedTuple):
@@ -47,47 +50,50 @@ def root_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def arrays_of(node: Any) -> Iterator[tuple[tuple[int, int], np.ndarray, Any]]:
-    """Every array that a node saved: where it stands, the array, and whose it is: a node, or None for the caller."""
-    plan = node.plan
-    for k, (name, place, value) in enumerate(zip(plan.names, plan.sources, node.saved, strict=True)):
+def arrays_of(node: Any) -> Iterator[tuple[int, np.ndarray, Any]]:
+    """Every array that a node saved: its place in plan.names, the array, and whose it is: a node, None: the caller."""
+    kept, plan = node.kept, node.plan
+    for k, whose in plan.exposed:
+        value = kept if plan.alone else kept[k]
         if type(value) is np.ndarray:
-            if name == "z":
-                yield (k, -1), value, node.owner or node
-            elif place in plan.tracked:
-                source = node.sources[plan.tracked.index(place)]
-                yield (k, -1), value, source.owner or source
-            else:
-                yield (k, -1), value, None
-        elif isinstance(value, list | tuple):
+            yield k, value, owner_of(node, whose, 0)
+        elif isinstance(value, (tuple, list)):  # noqa: UP038, half the time of tuple | list
             for position, element in enumerate(value):
                 if type(element) is np.ndarray:
-                    owner = None
-                    if name == "z":
-                        owner = node.owner or node
-                    elif place == -2 and position in plan.tracked:
-                        source = node.sources[plan.tracked.index(position)]
-                        owner = source.owner or source
-                    yield (k, position), element, owner
+                    yield k, element, owner_of(node, whose, position)
+
+
+def owner_of(node: Any, whose: int, position: int) -> Any:
+    """The node that answers for a saved array: if it is a view, the one whose memory it looks into."""
+    plan, feeds = node.plan, node.feeds
+    if whose == CALLER or (whose == ELEMENTS and position not in plan.tracked):
+        return None
+    if whose == OUTPUT:
+        return node.extras.owner or node
+    place = plan.tracked.index(position) if whose == ELEMENTS else whose
+    source = feeds[place] if type(feeds) is tuple else feeds
+    return source.extras.owner or source
 
 
 def guard(node: Any) -> None:
     """Take the fingerprints of what may change unseen: the caller's arrays, and those handed out already."""
-    marks = {}
-    for key, array, owner in arrays_of(node):
-        if owner is None or owner.escape is not None:
-            marks[key] = fingerprint(array)
+    marks = None
+    for count, (_, array, owner) in enumerate(arrays_of(node)):
+        if marks is None:
+            marks = UNMARKED
+        if owner is None or owner.extras.escape is not None:
+            marks = {**marks, count: fingerprint(array)}
     node.marks = marks
 
 
 def changed(node: Any) -> tuple[str, np.ndarray] | None:
     """The first array, with its name, that is no longer as `node` saved it."""
-    for key, array, owner in arrays_of(node):
-        mark = node.marks.get(key)
-        if mark is not None:
-            broken = fingerprint(array) != mark
+    for count, (k, array, owner) in enumerate(arrays_of(node)):
+        if count in node.marks:
+            broken = fingerprint(array) != node.marks[count]
         else:
-            broken = owner.escape is not None and fingerprint(owner.escape.array) != owner.escape.mark
-        if broken or (owner is not None and owner.changed > node.number):
-            return node.plan.names[key[0]], array
+            escape = owner.extras.escape
+            broken = escape is not None and fingerprint(escape.array) != escape.mark
+        if broken or (owner is not None and owner.extras.changed > node.number):
+            return node.plan.names[k], array
     return None

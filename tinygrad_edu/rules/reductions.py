@@ -27,7 +27,8 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 def restore(reduced: Any, axis: Axis, keepdims: bool, ndim: int) -> Any:
     """Put the reduced axes back, with size 1, so that the result broadcasts against the argument."""
-    return reduced if keepdims or not ndim else np.expand_dims(reduced, axes_of(axis, ndim))
+    whole = axis is None or keepdims or not ndim  # a 0-d result broadcasts as it is
+    return reduced if whole else np.expand_dims(reduced, axes_of(axis, ndim))
 
 
 def count(shape: tuple[int, ...], axis: Axis) -> int:
