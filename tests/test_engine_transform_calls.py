@@ -102,3 +102,10 @@ def test_a_graph_of_gradients_is_refused_where_nothing_is_recorded():
         assert isinstance(grad(quadratic)(Tensor(X)), Tensor)
         np.testing.assert_allclose(jvp(quadratic, (X,), (V,))[1], grad(quadratic)(X) @ V)
         np.testing.assert_allclose(hessian(quadratic)(X), 0.5 * (A + A.T))
+
+
+def test_forward_mode_adds_nothing_for_an_argument_whose_slope_is_zero_everywhere():
+    f = lambda x, y: np.copysign(x, x / y)  # noqa: E731
+    value, pushed = jvp(f, (np.array(2.0), np.array([-3.0, 1.0])), (np.array(1.0), np.ones(2)))
+    np.testing.assert_array_equal(value, [-2.0, 2.0])
+    np.testing.assert_array_equal(pushed, [-1.0, 1.0])

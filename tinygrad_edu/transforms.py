@@ -246,7 +246,8 @@ def pushed_forward(traced: Traced, output: Any, directions: Sequence[Any]) -> An
         if g is not None and g.requires_grad:
             v = v if isinstance(v, Tensor) else np.asarray(v, g.dtype)[()]
             share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
-            total = share if total is None else total + share
+            if share is not None:  # None: this argument's cotangent does not depend on the output's
+                total = share if total is None else total + share
     return np.zeros_like(traced.give(output)) if total is None else traced.give(total)
 
 
