@@ -8,16 +8,22 @@
     Tensor([0.63970001, 0.13622155])
 """
 
-from tinygrad_edu import errors, functional, nn, optim
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu import errors
 from tinygrad_edu.anomalies import detect_anomaly
 from tinygrad_edu.explain import explain
 from tinygrad_edu.graph import is_recording, no_grad, scope
-from tinygrad_edu.memory import memory_report
 from tinygrad_edu.primitive import derivative, primitive
-from tinygrad_edu.recompute import checkpoint
-from tinygrad_edu.render import draw
 from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from tinygrad_edu import functional, nn, optim
+    from tinygrad_edu.memory import memory_report
+    from tinygrad_edu.recompute import checkpoint
+    from tinygrad_edu.render import draw
 
 __all__ = [
     "Tensor",
@@ -45,3 +51,21 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+# Imported when they are first used: that halves the time that the import takes over NumPy's own.
+_LATER = {
+    "checkpoint": "recompute", "draw": "render", "functional": "functional", "memory_report": "memory", "nn": "nn",
+    "optim": "optim",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_LATER[name]}")
+    found = globals()[name] = module if _LATER[name] == name else getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

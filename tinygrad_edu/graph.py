@@ -237,7 +237,7 @@ def pick(outputs: Any) -> Any:
 @functools.lru_cache(maxsize=256)
 def pick_plan(index: int, name: str) -> Plan:
     """The plan of every node that picks this output of that operation."""
-    plan = Pick(index, name).plans[1]
+    plan = Pick(index, name).plan(1)
     plan.unusual = True
     return plan
 

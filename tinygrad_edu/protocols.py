@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -177,6 +176,8 @@ def untracked(kind: type[Variable], value: Any) -> Any:
 
 
 def unknown(function: Callable[..., Any]) -> str:
+    import difflib  # for this message alone
+
     name = qualified_name(function)
     near = difflib.get_close_matches(name, [operation.name for operation in registry().values()], n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."

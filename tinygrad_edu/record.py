@@ -60,7 +60,7 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
         out._node = None
         note_cut(out, x)
         return out
-    plan = operation.plans[1]
+    plan = operation.plans[1] or operation.plan(1)
     kept = () if plan.keep is None else plan.keep(value, None, z)
     shape, dtype = ((), FLOAT) if type(z) is float64 else (z.shape, z.dtype)
     out._node = node = record(plan, source, (), kept, shape, dtype, state.scope)
@@ -106,13 +106,13 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
             out._node = None
             note_cut(out, left, right)
             return out
-        plan, feeds = operation.plans[1], nx
+        plan, feeds = operation.plans[1] or operation.plan(1), nx
         rest = right if type(right) in SCALARS else fixed(y, right)
     elif nx is None:
-        plan, feeds = operation.plans[2], ny
+        plan, feeds = operation.plans[2] or operation.plan(2), ny
         rest = left if type(left) in SCALARS else fixed(x, left)
     else:
-        plan, feeds = operation.plans[3], (nx, ny)
+        plan, feeds = operation.plans[3] or operation.plan(3), (nx, ny)
     kept = () if plan.keep is None else plan.keep(x, y, z)
     shape, dtype = ((), FLOAT) if type(z) is float64 else (z.shape, z.dtype)
     out._node = node = record(plan, feeds, rest, kept, shape, dtype, state.scope)
@@ -219,7 +219,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
             tracked = 0  # integers move in jumps
     if not tracked or not state.recording:
         return outputs(kind, value, None, operands)
-    plan = operation.plans[tracked] if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
+    plan = operation.plan(tracked) if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
     kept: Any = [pick(raw, raw_kwargs, value) for pick in form.picks_for(plan)]
     rest = [] if len(feeds) == len(arrays) else [
         fixed(array, operands[k]) for k, array in enumerate(arrays) if not tracked >> k & 1

@@ -9,7 +9,6 @@ Three ways an array can change, and what notices each, at no cost where none is 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,6 +36,8 @@ def fingerprint(array: np.ndarray) -> Any:
         return fingerprint(high), fingerprint((array - high).astype(np.float64))
     if array.nbytes <= SMALL:
         return array.tobytes()
+    import zlib  # not before it is needed: importing it takes as long as a file of ours
+
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     data: Any = array.reshape(-1).view(np.uint8)

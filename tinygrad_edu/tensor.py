@@ -6,8 +6,8 @@ Every operator, method and `np.` function is one line to the registry: `np.tanh(
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock  # what threading calls Lock, without importing the rest of it
 from collections.abc import Callable, Iterator
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from tinygrad_edu.seals import Escape, fingerprint, root_of
 __all__ = ["Tensor", "stop_gradient"]
 
 
-DEPOSIT = Lock()  # two threads may add to one leaf's gradient; neither share may get lost
+DEPOSIT = allocate_lock()  # two threads may add to one leaf's gradient; neither share may get lost
 
 
 class Tensor(ArrayMethods):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import string
 from typing import Any
 
 import numpy as np
@@ -167,7 +166,7 @@ composite(np.linalg.cross)(lambda x1, x2, *, axis=-1: cross(x1, x2, axis=axis))
 # einsum: the derivative of one operand is an einsum over the others
 
 
-LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in the order in which einsum sorts them
+LETTERS = "".join(map(chr, (*range(65, 91), *range(97, 123))))  # A to Z, a to z: as einsum sorts them
 
 
 def with_subscripts(args: tuple[Any, ...]) -> tuple[Any, ...]:
