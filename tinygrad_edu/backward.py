@@ -135,7 +135,9 @@ def reverse(
                     cotangents[target] = held + share
             if free:
                 node.kept, node.marks = FREED, None
-    found.update((leaf, g) for leaf, g in cotangents.items() if targets is None or leaf in targets)
+    if targets is not None:
+        cotangents = {leaf: g for leaf, g in cotangents.items() if leaf in targets}
+    found.update(cotangents)  # leaves are all that is left
     return found
 
 

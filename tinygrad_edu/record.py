@@ -178,11 +178,16 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         args = (*args, *[kwargs[name] for name in form.moved])
         kwargs = {name: kwargs[name] for name in form.words}
     for name, place in form.closed:
-        refuse_gradient(operation, f"argument {name!r} has no derivative rule", name, args[place])
+        if type(args[place]) not in PLAIN and holds_gradient(args[place]):
+            raise no_rule_for(operation, f"argument {name!r}", name)
     for name, place in form.doubtful:
         refuse_keyword(operation, name, args[place] if place >= 0 else kwargs[name], operation.understood)
+    raw_kwargs = kwargs
     for name, value in kwargs.items():
-        refuse_gradient(operation, f"{name}= has no derivative rule", f"{name}={name}", value)
+        if type(value) not in PLAIN:
+            if holds_gradient(value):
+                raise no_rule_for(operation, f"{name}=", f"{name}={name}")
+            raw_kwargs = {**raw_kwargs, name: strip(value)}
     operands = args[: form.operands] if operation.sequence is None else elements(args, form.place)
     arrays, feeds, tracked = [], [], 0
     for position, each in enumerate(operands):
@@ -199,7 +204,6 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         raw = form.with_elements(args, arrays)
     else:
         raw = (*arrays, *[strip(each) for each in args[form.operands :]]) if form.closed else tuple(arrays)
-    raw_kwargs = {name: strip(value) for name, value in kwargs.items()} if kwargs else kwargs
     try:
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
@@ -234,13 +238,11 @@ def bare(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def refuse_gradient(operation: Primitive, why: str, name: str, value: Any) -> None:
-    """UnsupportedError for a tracked tensor in a place where no gradient can flow."""
-    if type(value) not in PLAIN and holds_gradient(value):
-        raise UnsupportedError(
-            f"{operation.name}: {why}, but the Tensor passed there wants a gradient; pass {name}.detach() if none "
-            f"should flow. Called {user_location()}"
-        )
+def no_rule_for(operation: Primitive, what: str, written: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{operation.name}: {what} has no derivative rule, but the Tensor passed there wants a gradient; "
+        f"pass {written}.detach() if none should flow. Called {user_location()}"
+    )
 
 
 def holds_gradient(argument: Any) -> bool:
