@@ -128,30 +128,30 @@ class ArrayMethods(Operators, Absences):
         self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
         initial: Any = UNSET, where: Any = UNSET,
     ) -> Any:  # fmt: skip
-        options = given(dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
-        return self._call(np.sum, axis=axis, **options)
+        options = given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
+        return self._call(np.sum, **options)
 
     def prod(
         self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
         initial: Any = UNSET, where: Any = UNSET,
     ) -> Any:  # fmt: skip
-        options = given(dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
-        return self._call(np.prod, axis=axis, **options)
+        options = given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
+        return self._call(np.prod, **options)
 
     def mean(
         self, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = UNSET
     ) -> Any:
-        return self._call(np.mean, axis=axis, **given(dtype=dtype, out=out, keepdims=keepdims, where=where))
+        return self._call(np.mean, **given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))
 
     def max(
         self, axis: Axis = None, out: Any = None, keepdims: bool = False, initial: Any = UNSET, where: Any = UNSET
     ) -> Any:
-        return self._call(np.max, axis=axis, **given(out=out, keepdims=keepdims, initial=initial, where=where))
+        return self._call(np.max, **given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
     def min(
         self, axis: Axis = None, out: Any = None, keepdims: bool = False, initial: Any = UNSET, where: Any = UNSET
     ) -> Any:
-        return self._call(np.min, axis=axis, **given(out=out, keepdims=keepdims, initial=initial, where=where))
+        return self._call(np.min, **given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
 
     def var(
         self, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
