@@ -44,12 +44,19 @@ class Judgement(NamedTuple):
     note: str = ""
 
 
-def judge(line: Line, claimed: float, jitter: Callable[[], float] | None = None, method: Method = "auto") -> Judgement:
+def judge(
+    line: Line,
+    claimed: float,
+    jitter: Callable[[], float] | None = None,
+    method: Method = "auto",
+    in_short: bool = False,
+) -> Judgement:
     """Compare `claimed` with the derivative of φ along the line.
 
     jitter: how much the claim itself changes when x changes in its last digits; asked only when in doubt.
     method: "central" differences; the "complex" step or "longdouble" differences, for an f that allows them; "auto" is
-    central, with longdouble where central is too vague.
+    central, with longdouble where central is too vague. in_short: where it is known already that something is wrong,
+    what is not accepted cheaply is rejected cheaply.
     """
     if not line.is_finite:
         return told(line, claimed, NOTHING, math.inf, "unreliable", "f(x) is not finite")
@@ -61,6 +68,8 @@ def judge(line: Line, claimed: float, jitter: Callable[[], float] | None = None,
             quick = triple(line, octave(line, below))
             if agrees(quick, claimed, floor) and (claimed or stays_put(line)):
                 return told(line, claimed, quick, floor + quick.error, "ok")
+        if in_short and math.isfinite(quick.error):
+            return told(line, claimed, quick, floor + quick.error, "wrong", "in short: others here are wrong in full")
     best = best_estimate(line, method)
     floor += 64.0 * EPSILON * natural_scale(line)
     if method in ("complex", "longdouble") and math.isinf(best.error):
@@ -135,6 +144,8 @@ def judge_sides(
     line: Line, claimed: float, best: Estimate, allowed: float, floor: float, jitter: Callable[[], float] | None
 ) -> Judgement:
     """The claim is off the central value: at a kink it may be, as long as it lies between the two sides."""
+    if math.isfinite(best.error) and not bends(line, best.step):
+        return judge_rough(line, claimed, best, allowed, floor, jitter)
     left, right = adjudicate(line, -1.0), adjudicate(line, 1.0)
     finite = [each for each in (left, right) if math.isfinite(each.error)]
     slopes = f"slopes {left.value:.6g} from the left, {right.value:.6g} from the right"
@@ -155,6 +166,25 @@ def judge_sides(
         return told(line, claimed, only, only.error + floor, "kink", "right on one side; f jumps, or ends here")
     if not math.isfinite(best.error):
         return told(line, claimed, best, allowed, "unreliable", "no steps agree with each other")
+    return judge_rough(line, claimed, best, allowed, floor, jitter)
+
+
+def bends(line: Line, step: float) -> bool:
+    """Do the slopes of both sides part at x? At a kink they differ by as much at a finer step; if smooth, by less."""
+    gaps = []
+    for h in (step, step / 16.0):
+        left, right = line.slope(-h, 0.0), line.slope(0.0, h)
+        if left is None or right is None:
+            return True
+        gaps.append((abs(right.value - left.value), left.noise + right.noise))
+    (wide, _), (narrow, noise) = gaps
+    return narrow > 0.25 * wide + 4.0 * noise
+
+
+def judge_rough(
+    line: Line, claimed: float, best: Estimate, allowed: float, floor: float, jitter: Callable[[], float] | None
+) -> Judgement:
+    """The last word where f is smooth: may the claim, or f itself, be rounded by that much?"""
     if jitter is not None:  # what the claim itself rounds, where f is ill-conditioned
         rounded = 4.0 * jitter()
         if rounded <= BROKEN * max(abs(claimed), abs(best.value)):

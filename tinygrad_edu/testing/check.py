@@ -33,6 +33,7 @@ __all__ = ["assert_gradients", "gradcheck"]
 
 SMALL = 16  # elements of an input that are judged one by one
 DIRECTIONS = 2  # along which a larger one is
+ENOUGH = 2  # elements of an input that are shown to be wrong in full; the others are in short
 JITTER = 4  # units in the last place
 
 
@@ -47,6 +48,7 @@ def gradcheck(
     seed: int = 0,
     vjp: Vjp | None = None,
     manners: bool = True,
+    exhaustive: bool = True,
 ) -> GradReport:
     """Judge the gradient of f at `inputs`; returns a report, and raises only for a call that makes no sense.
 
@@ -56,6 +58,7 @@ def gradcheck(
     whose outputs sum to a constant). directions: along how many each input is judged, instead of element by element.
     method: see `numerics.judge`. vjp: how f is differentiated, see `pullbacks`; None is this engine, and then f runs
     on Tensors, whose operations tell smooth pieces apart. manners: also check shapes, dtypes, memory, linearity.
+    exhaustive: False stops at the first element that is wrong, for searches that need no more.
 
         report = gradcheck(lambda x: np.tanh(x) * x, np.array([0.5, -2.0]))
         print(report)
@@ -73,18 +76,19 @@ def gradcheck(
         unsteady = it_is_deterministic(subject, weights, rng)
         if unsteady:  # then nothing else can be told
             return GradReport(subject.name, (), (Finding("it is deterministic", False, unsteady),), shapes, seed)
-        checks = excused(subject, Checker(subject, weights, method, rng).checks(directions), seed)
+        checks = excused(subject, Checker(subject, weights, method, rng).checks(directions, exhaustive), seed)
     except ShapeError as error:
         return GradReport(subject.name, (), (Finding("shape", False, str(error)),), shapes, seed)
-    findings = properties(subject, weights, rng) if manners else ()
-    if order == 2:
+    done = not exhaustive and any(check.verdict == "wrong" for check in checks)
+    findings = properties(subject, weights, rng) if manners and not done else ()
+    if order == 2 and not done:
         second = derivative_of(subject)
         points = [*subject.arrays, *weights]
         again = Subject(second, points, [*subject.wanted, *range(len(subject.arrays), len(points))])
         again.paths = [*subject.paths, *[f"cotangent[{k}]" for k in range(len(weights))]]
         shapes.update({path: x.shape for path, x in zip(again.paths, again.arrays, strict=True)})
         drawn = again.cotangents(None, rng)
-        checks += [as_second(check) for check in Checker(again, drawn, method, rng).checks(directions)]
+        checks += [as_second(check) for check in Checker(again, drawn, method, rng).checks(directions, exhaustive)]
     return GradReport(subject.name, tuple(checks), tuple(findings), shapes, seed)
 
 
@@ -143,7 +147,7 @@ def local_reports(subject: Subject, seed: int = 0) -> Iterator[tuple[Step, GradR
             if alone is not None:
                 rng = np.random.default_rng(seed)
                 weights = alone.cotangents(None, rng)
-                checks = Checker(alone, weights, "auto", rng).checks(None)
+                checks = Checker(alone, weights, "auto", rng).checks(None, exhaustive=False)
                 shapes = {path: x.shape for path, x in zip(alone.paths, alone.arrays, strict=True)}
                 yield step, GradReport(step.operation.name, tuple(checks), (), shapes, seed)
 
@@ -173,19 +177,23 @@ class Checker:
         self.base = ([np.asarray(y) for y in outputs], piece)
         self.jittered: list[Arrays] | None = None
 
-    def checks(self, directions: int | None) -> list[Check]:
+    def checks(self, directions: int | None, exhaustive: bool = True) -> list[Check]:
         found: list[Check] = []
         for k in self.subject.wanted:
-            size = self.subject.arrays[k].size
-            if directions is None and size <= SMALL:
-                found += self.by_element(k)
-            else:
-                found += self.by_direction(k, DIRECTIONS if directions is None else directions)
+            small = directions is None and self.subject.arrays[k].size <= SMALL
+            count = DIRECTIONS if directions is None else directions
+            for check in self.by_element(k) if small else self.by_direction(k, count):
+                found.append(check)
+                if check.verdict == "wrong" and not exhaustive:
+                    return found
         return [*found, *self.at_ties([check for check in found if check.verdict == "kink"])]
 
     def by_element(self, k: int) -> Iterator[Check]:
+        wrong = 0
         for index in np.ndindex(self.subject.arrays[k].shape):
-            yield Check.of(self.judge({k: self.unit(k, index)}), self.subject.paths[k], index, "")
+            judgement = self.judge({k: self.unit(k, index)}, in_short=wrong >= ENOUGH)
+            wrong += judgement.verdict == "wrong"
+            yield Check.of(judgement, self.subject.paths[k], index, "")
 
     def by_direction(self, k: int, count: int) -> Iterator[Check]:
         """Signs of equal size, and signs of the size of each element, in turn: small elements hide in the first."""
@@ -248,10 +256,10 @@ class Checker:
         direction[index] = 1.0
         return direction
 
-    def judge(self, move: dict[int, np.ndarray]) -> Judgement:
+    def judge(self, move: dict[int, np.ndarray], in_short: bool = False) -> Judgement:
         """Along one direction, which moves the inputs that `move` names."""
         line, claimed = self.line(move)
-        found = judge(line, claimed, partial(self.jitter, move), self.method)
+        found = judge(line, claimed, partial(self.jitter, move), self.method, in_short)
         alone = sum(int(np.count_nonzero(v)) for v in move.values()) == 1
         if found.verdict == "wrong" and alone and self.subject.vjp is not None and self.is_right_nearby(move, found):
             note = "right a few last digits away: a convention at a kink inside f, or a rule wrong at special points"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tinygrad_edu.testing.check import assert_gradients
-from tinygrad_edu.testing.profiles import PROFILES
+from tinygrad_edu.testing.profiles import PROFILES, choose
 from tinygrad_edu.testing.report import GradReport
 
 __all__ = ["gradcheck", "pytest_addoption", "pytest_configure"]
@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    choose(config.getoption("--gradcheck"))
     config.addinivalue_line("markers", "gradcheck(**options): options for the calls of the gradcheck fixture")
 
 
