@@ -2,26 +2,55 @@
 
     gradcheck(f, *inputs)         a report: values, error bars, verdicts
     assert_gradients(f, *inputs)  the same, raising where something is wrong
+    gradient_test(*strategies)    a decorator: a whole battery of drawn calls, as a test
+    compare_by_hand(f, backward)  a backward pass written by hand beside the derived one
+    arrays, shapes, axes, ...     what Hypothesis draws for them
 
 f may be written for this engine, or be anything with a pullback: a backward pass by hand, PyTorch, JAX, autograd.
 """
 
+from tinygrad_edu.testing.battery import gradient_test
+from tinygrad_edu.testing.call import Call
 from tinygrad_edu.testing.check import assert_gradients, gradcheck
 from tinygrad_edu.testing.compare import Comparison, Part, compare_by_hand
 from tinygrad_edu.testing.pullbacks import autograd_vjp, by_hand, torch_vjp
 from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
+from tinygrad_edu.testing.strategies import (
+    arrays,
+    axes,
+    broadcastable,
+    calls,
+    cotangents,
+    distinct,
+    indices,
+    permutations,
+    shapes,
+    tied,
+)
 
 __all__ = [
+    "Call",
     "Check",
     "Comparison",
     "Finding",
     "GradReport",
     "GradientError",
     "Part",
+    "arrays",
     "assert_gradients",
     "autograd_vjp",
+    "axes",
+    "broadcastable",
     "by_hand",
+    "calls",
     "compare_by_hand",
+    "cotangents",
+    "distinct",
     "gradcheck",
+    "gradient_test",
+    "indices",
+    "permutations",
+    "shapes",
+    "tied",
     "torch_vjp",
 ]
