@@ -137,9 +137,9 @@ class Line:
             return None
         if low and high and not self.piece == ahead.piece == behind.piece:
             return None
-        rise, width = float(ahead.rise - behind.rise), high - low
-        if not np.isfinite(rise):
+        if not (np.isfinite(ahead.rise) and np.isfinite(behind.rise)):
             return None
+        rise, width = float(ahead.rise - behind.rise), high - low
         drift, unknown = self.drift(low, high)
         sway = max(ahead.sway, behind.sway)
         rounding = self.epsilon * (self.moving + sway) + 2.0**-52 * sway
