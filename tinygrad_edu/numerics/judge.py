@@ -62,7 +62,8 @@ def judge(
         return told(line, claimed, NOTHING, math.inf, "unreliable", "f(x) is not finite")
     if not math.isfinite(claimed):
         return judge_infinite(line, claimed)
-    floor = 64.0 * EPSILON * (abs(claimed) + largest(line.gradient or []) * line.reach)
+    digits = 64.0 * max(EPSILON, line.epsilon)  # of a function that works in float32, no claim has more than its
+    floor = digits * (abs(claimed) + largest(line.gradient or []) * line.reach)
     if method in ("auto", "central"):
         for below in (6, 12):
             quick = triple(line, octave(line, below))
@@ -71,7 +72,7 @@ def judge(
         if in_short and math.isfinite(quick.error):
             return told(line, claimed, quick, floor + quick.error, "wrong", "in short: others here are wrong in full")
     best = best_estimate(line, method)
-    floor += 64.0 * EPSILON * natural_scale(line)
+    floor += digits * natural_scale(line)
     if method in ("complex", "longdouble") and math.isinf(best.error):
         note = {"complex": "f is not analytic, or takes no complex arrays", "longdouble": "f loses longdouble"}[method]
         return told(line, claimed, best, math.inf, "unreliable", note)
