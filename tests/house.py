@@ -32,7 +32,8 @@ ROWS = {
         "recompute transforms functional",
         "nn schedules",
         "optim numerics",
-        "testing derive render",
+        "derive render",
+        "testing",
         "__init__",
     ),
     "transformer": (

@@ -30,14 +30,15 @@ STYLES: Mapping[str, Mapping[str, str]] = {
     "constant": {"shape": "plaintext", "margin": "0.04,0.02", "fontcolor": PALE},
     "folded": {"style": "filled,rounded", "peripheries": "2", "fillcolor": "#ffffff", "color": LINE},
     "output": {"style": "filled,rounded", "fillcolor": "#fdebdd", "color": "#d55e00", "penwidth": "1.4"},
+    "wrong": {"style": "filled,rounded", "fillcolor": "#f6c1c1", "color": "#c00000", "penwidth": "2.4"},
 }
 SCOPE_FILLS = ("#f7f8fa", "#eff1f4")  # by turns, so that a box is seen inside a box
 # The order of the arguments of these is no news.
 SYMMETRIC = frozenset({"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2"})
 
 
-def dot_of(view: View, direction: Literal["LR", "TB"] = "LR") -> str:
-    """The same bytes for the same graph, in every run."""
+def dot_of(view: View, direction: Literal["LR", "TB"] = "LR", wrong: int | None = None) -> str:
+    """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red."""
     import graphviz
 
     dot = graphviz.Digraph(
@@ -64,6 +65,7 @@ def dot_of(view: View, direction: Literal["LR", "TB"] = "LR") -> str:
     dtype = view.nodes[view.output].dtype
     for node in view.nodes:
         style = STYLES["output" if node.number == view.output and node.kind == "operation" else node.kind]
+        style = STYLES["wrong"] if node.number == wrong else style
         boxes[node.scope].node(str(node.number), label_of(node, dtype), tooltip=text(tooltip(node)), **style)
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
     for scope in sorted(around, key=len, reverse=True):

@@ -51,13 +51,13 @@ def local_reports(subject: Subject, seed: int = 0) -> Iterator[tuple[Step, GradR
 def alone_again(step: Step) -> Subject | None:
     """The operation of a step as a function of its own array arguments; None if none of them is float."""
     operation: Any = step.operation
-    ruled = len(operation.rules)
+    ruled = len(operation.rules) if operation.sequence is None else len(step.args)
 
     def again(*args: Any) -> Any:
         return apply(Tensor, operation, (*args, *step.args[ruled:]), step.keywords)
 
     again.__name__ = operation.name
-    arguments = step.args[:ruled] if operation.sequence is None else step.args
+    arguments = step.args[:ruled]
     if not any(is_float(leaf) and np.size(leaf) for leaf in flatten(list(arguments))[0]):
         return None
     return Subject(again, arguments)

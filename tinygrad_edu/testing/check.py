@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_edu.errors import ShapeError, UnsupportedError
 from tinygrad_edu.numerics.judge import AT_A_KINK, Method
 from tinygrad_edu.testing.alone import derivative_of, local_reports
+from tinygrad_edu.testing.blame import explained
 from tinygrad_edu.testing.checker import Checker
 from tinygrad_edu.testing.manners import it_is_deterministic, properties
 from tinygrad_edu.testing.pullbacks import Vjp
@@ -75,7 +76,8 @@ def gradcheck(
         shapes.update({path: x.shape for path, x in zip(again.paths, again.arrays, strict=True)})
         drawn = again.cotangents(None, rng)
         checks += [as_second(check) for check in Checker(again, drawn, method, rng).checks(directions, exhaustive)]
-    return GradReport(subject.name, tuple(checks), tuple(findings), shapes, seed)
+    report = GradReport(subject.name, tuple(checks), tuple(findings), shapes, seed)
+    return explained(report, subject, weights) if exhaustive else report
 
 
 def assert_gradients(

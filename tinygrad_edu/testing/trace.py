@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.graph import STATE, next_number
+from tinygrad_edu.graph import STATE, location, next_number, user_origin
 from tinygrad_edu.operation import Operation, Primitive
+from tinygrad_edu.state import placed
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Step", "recorded", "run_traced"]
@@ -25,13 +27,20 @@ SMOOTH = {"spacing", "nextafter", "linalg.cond"}
 
 
 class Step(NamedTuple):
-    """One operation that ran: its plain arguments, keywords and value. number: of the node made for it, if one was."""
+    """One operation that ran: its plain arguments, keywords and value. number: of the node made for it, if one was.
+    where: `at lesson.py:41, in blocks.0`, as placed by origin and scope."""
 
     operation: Operation
     args: tuple[Any, ...]
     keywords: dict[str, Any]
     value: Any
     number: int
+    origin: tuple[CodeType, int] | None = None
+    scope: str = ""
+
+    @property
+    def where(self) -> str:
+        return placed(location(self.origin), self.scope)
 
 
 @contextmanager
@@ -40,7 +49,7 @@ def recorded(recording: bool = True) -> Iterator[list[Step]]:
     steps: list[Step] = []
 
     def watch(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any], value: Any) -> None:
-        steps.append(Step(operation, args, keywords, value, next_number() + 1))
+        steps.append(Step(operation, args, keywords, value, next_number() + 1, user_origin(), STATE.get().scope))
 
     token = STATE.set(STATE.get().but(recording=recording, watch=watch))
     try:

@@ -1,0 +1,178 @@
+"""One run of a subject, recorded; and its operations as suspects: what each argument of theirs is called, which rule
+differentiates it, and what the rule gives when something in it is exchanged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.backward import reachable
+from tinygrad_edu.forms import form_of
+from tinygrad_edu.graph import Node, Pick
+from tinygrad_edu.operation import Primitive, sequence_plan
+from tinygrad_edu.tensor import Tensor
+from tinygrad_edu.testing.subject import Arrays, Subject
+from tinygrad_edu.testing.trace import Step, recorded
+from tinygrad_edu.tree import flatten
+
+__all__ = ["Run", "Suspect", "summed_to"]
+
+
+class Run:
+    """f ran once on tracked Tensors. nodes: of the graph behind its outputs, by number; steps: all that ran."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.leaves = [
+            Tensor(x, requires_grad=True, name=path) for x, path in zip(subject.arrays, subject.paths, strict=True)
+        ]
+        with recorded() as steps:
+            value = subject.f(*subject.arguments(self.leaves))
+        self.steps = steps
+        self.outputs = flatten(value)[0]
+        self.roots = [y for y in self.outputs if isinstance(y, Tensor) and y._node is not None]
+        found = reachable(dict.fromkeys(y._node for y in self.roots if y._node is not None))
+        self.nodes = {node.number: node for node in found}
+        self.ran = {step.number: step for step in steps if self.is_of(step)}
+
+    def is_of(self, step: Step) -> bool:
+        node = self.nodes.get(step.number)
+        return node is not None and node.operation is step.operation
+
+    @property
+    def opaque(self) -> list[Node]:
+        """Nodes that stand for more than one operation: checkpoints."""
+        return [
+            node for number, node in self.nodes.items()
+            if node.plan is not None and number not in self.ran and not isinstance(node.operation, Pick)
+        ]  # fmt: skip
+
+    def suspects(self) -> Iterator[Step]:
+        """Operations with rules on the way of the gradient, from the output on; those inside checkpoints come last."""
+        inside = [step for step in self.steps if not self.is_of(step)] if self.opaque else []
+        for step in [*reversed([step for step in self.steps if self.is_of(step)]), *reversed(inside)]:
+            if isinstance(step.operation, Primitive):
+                yield step
+
+    def root_of(self, node: Node) -> Tensor:
+        """The output that the node leads to."""
+        for output in self.roots:
+            if output._node is not None and node in reachable([output._node]):
+                return output
+        return self.roots[0]
+
+    def leaf(self, path: str) -> Node | None:
+        return next((x._node for x in self.leaves if x._node is not None and x._node.name == path), None)
+
+
+class Suspect:
+    """One argument of one operation. element: its place among the operands; path: what a subject calls it."""
+
+    def __init__(self, step: Step, path: str) -> None:
+        self.step, self.operation = step, step.operation
+        operation: Any = step.operation
+        numbers = [int(number) for number in re.findall(r"\[(\d+)\]", path)]
+        self.rule: Callable[..., Any]
+        if operation.sequence is None:
+            self.element = numbers[0]
+            self.name = str(operation.parameters[self.element])
+            self.rule = operation.rules[self.element]
+        else:
+            place = operation.parameters.index(operation.sequence)
+            self.element = numbers[1] if len(numbers) > 1 else numbers[0] - place
+            self.name = f"{operation.sequence}[{self.element}]"
+            self.rule = next(rule for rule in operation.rules if rule is not None)
+
+    def variants(self, subject: Subject, weights: Arrays) -> dict[str, Any]:
+        """What the rule gives with something else in the place of an argument, an axis, the output, by a sentence."""
+        operation: Any = self.operation
+        args = tuple(subject.arguments(subject.arrays))
+        if operation.sequence is None:
+            args = (*args, *self.step.args[len(operation.rules) :])
+        z = operation.function(*args, **self.step.keywords)
+        if isinstance(z, tuple) or len(weights) != 1:
+            return {}
+        form = form_of(operation, len(args), tuple(self.step.keywords))
+        if operation.sequence is None:
+            plan: Any = operation.plan(1 << self.element)
+        else:
+            plan = sequence_plan(operation, 1 << self.element, len(subject.arrays))
+        _, rule, needs = plan.pullbacks[0]
+        kept = [pick(args, self.step.keywords, z) for pick in form.picks_for(plan)]
+        values = [kept[place] for place in needs]
+        names = [plan.names[place] for place in needs]
+        known = {"z": z}
+        if operation.sequence is None:
+            known |= {name: a for name, a in zip(operation.parameters, args, strict=False) if is_number(a)}
+        mine = subject.arrays[subject.paths.index(self.path_in(subject))]
+        found: dict[str, Any] = {}
+        for sentence, given in exchanges(weights[0][()], names, values, known):
+            try:
+                share = rule(*given)
+                found[sentence] = summed_to(np.asarray(share, np.float64), mine.shape)
+            except Exception:  # what does not fit is no explanation
+                continue
+        return found
+
+    def path_in(self, subject: Subject) -> str:
+        return subject.paths[[Suspect(self.step, path).element for path in subject.paths].index(self.element)]
+
+
+def exchanges(
+    g: Any, names: list[str], values: list[Any], known: dict[str, Any]
+) -> Iterator[tuple[str, list[Any]]]:
+    """One thing in another's place, in the call rule(g, *values)."""
+    for k, (name, value) in enumerate(zip(names, values, strict=True)):
+        for other, instead in others(name, value, known):
+            given = list(values)
+            given[k] = instead
+            yield f"it uses {shown(name, value)} where {other} belongs", [g, *given]
+    if getattr(g, "ndim", 0) > 1:
+        yield "it uses g where g.T belongs", [np.swapaxes(g, -1, -2), *values]
+
+
+def shown(name: str, value: Any) -> str:
+    if name == "z":
+        return "the output z"
+    return name if isinstance(value, np.ndarray | float | np.generic) else f"{name}={value}"
+
+
+def others(name: str, value: Any, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What may belong in the place of a value."""
+    if is_number(value):
+        for other, instead in known.items():
+            if other != name and np.shape(instead) == np.shape(value):
+                yield shown(other, instead), instead
+        if np.ndim(value) > 1:
+            yield f"{name}.T", np.swapaxes(value, -1, -2)
+        return
+    if name in ("axis", "axes", "dim") and (value is None or isinstance(value, int)):
+        dims = max((np.ndim(each) for each in known.values()), default=0)
+        for axis in [*range(dims), None]:
+            if axis != value:
+                yield f"{name}={axis}", axis
+    elif isinstance(value, int) and not isinstance(value, bool) and value:
+        yield f"{name}={-value}", -value
+    elif isinstance(value, tuple) and value and sorted(value) == list(range(len(value))):
+        back = tuple(int(k) for k in np.argsort(value))
+        yield f"{name}={back}, the inverse,", back
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, float | np.floating) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def summed_to(share: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A share summed over the axes along which its argument was repeated; written again, as a second opinion."""
+    if share.shape == shape:
+        return share
+    share = np.broadcast_to(share, np.broadcast_shapes(share.shape, shape))
+    while share.ndim > len(shape):
+        share = share.sum(0)
+    for axis, size in enumerate(shape):
+        if size == 1 != share.shape[axis]:
+            share = share.sum(axis, keepdims=True)
+    return share
