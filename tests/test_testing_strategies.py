@@ -16,7 +16,7 @@ from tinygrad_edu.operation import ABOVE_ONE, NONZERO, POSITIVE, REAL, UNIT, Dom
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing import strategies as drawn
 from tinygrad_edu.testing.call import Call
-from tinygrad_edu.testing.numbers import interior, numbers
+from tinygrad_edu.testing.decimals import interior, numbers
 
 DOMAINS = [
     REAL, NONZERO, POSITIVE, UNIT, ABOVE_ONE, Domain("10 < x < 20", 10.0, 20.0), Domain("x < -1", high=-1.0),

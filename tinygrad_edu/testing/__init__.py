@@ -5,6 +5,7 @@
     gradient_test(*strategies)    a decorator: a whole battery of drawn calls, as a test
     compare_by_hand(f, backward)  a backward pass written by hand beside the derived one
     arrays, shapes, axes, ...     what Hypothesis draws for them
+    programs(operations)          random differentiable programs, which shrink to the few operations that fail
 
 f may be written for this engine, or be anything with a pullback: a backward pass by hand, PyTorch, JAX, autograd.
 """
@@ -13,6 +14,7 @@ from tinygrad_edu.testing.battery import gradient_test
 from tinygrad_edu.testing.call import Call
 from tinygrad_edu.testing.check import assert_gradients, gradcheck
 from tinygrad_edu.testing.compare import Comparison, Part, compare_by_hand
+from tinygrad_edu.testing.programs import Program, programs
 from tinygrad_edu.testing.pullbacks import autograd_vjp, by_hand, torch_vjp
 from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
 from tinygrad_edu.testing.strategies import (
@@ -36,6 +38,7 @@ __all__ = [
     "GradReport",
     "GradientError",
     "Part",
+    "Program",
     "arrays",
     "assert_gradients",
     "autograd_vjp",
@@ -50,6 +53,7 @@ __all__ = [
     "gradient_test",
     "indices",
     "permutations",
+    "programs",
     "shapes",
     "tied",
     "torch_vjp",

@@ -17,7 +17,7 @@ from tinygrad_edu.errors import AutodiffError
 from tinygrad_edu.operation import Primitive
 from tinygrad_edu.primitive import ABOVE_ONE, NONZERO, POSITIVE, REAL, UNIT, registry
 from tinygrad_edu.testing.check import gradcheck
-from tinygrad_edu.testing.numbers import from_seed
+from tinygrad_edu.testing.decimals import from_seed
 from tinygrad_edu.testing.pullbacks import by_hand
 from tinygrad_edu.testing.report import GradReport
 

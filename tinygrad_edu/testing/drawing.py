@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_edu.operation import REAL, Domain
-from tinygrad_edu.testing.numbers import WIDTH, from_bytes, from_seed
+from tinygrad_edu.testing.decimals import WIDTH, from_bytes, from_seed
 
 __all__ = ["SMALL", "DrawFn", "Shape", "codes", "laid_out", "ordered_shapes", "part_of", "shape_from", "values"]
 

@@ -25,6 +25,7 @@ from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.operation import REAL, Domain, Operation, Primitive, qualified_name
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing.call import Call
+from tinygrad_edu.testing.decimals import from_seed, interior
 from tinygrad_edu.testing.drawing import (
     SMALL,
     DrawFn,
@@ -36,7 +37,6 @@ from tinygrad_edu.testing.drawing import (
     shape_from,
     values,
 )
-from tinygrad_edu.testing.numbers import from_seed, interior
 from tinygrad_edu.tree import map_tree
 
 __all__ = [
