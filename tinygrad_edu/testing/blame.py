@@ -93,6 +93,9 @@ def charges_of(step: Step, alone: Subject, node: Node | None, seed: int) -> list
     charges = []
     for path, check in found.items():
         suspect = Suspect(step, path.split(",")[0])  # several inputs that tie are moved together
+        own, claimed = suspect.alone(alone, weights), checker.gradient[suspect.place_in(alone)]
+        if own is not None and not np.allclose(own, claimed, rtol=1e-9, atol=1e-12, equal_nan=True):
+            continue  # the rule gives something else than the engine makes of it
         if node is None or suspect.element in node.plan.tracked:
             charges.append(Charge(suspect, check, why(suspect, alone, check, weights, seed)))
     return charges[:MOST]

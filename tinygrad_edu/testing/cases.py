@@ -30,7 +30,8 @@ class Case:
 
     jacobian: one row for each element of the outputs, one column for each element of the argument; NaN where it was not
     measured, and None where the argument or the outputs are too large to keep it. numeric: the right gradient, NaN
-    where unknown. variants: what the rule gives when something in it is exchanged, by the sentence that says so.
+    where unknown; rights: those of the other arguments of that shape. variants: what the rule gives when something in
+    it is exchanged, by the sentence that says so.
     """
 
     names: Sequence[str]
@@ -41,6 +42,7 @@ class Case:
     gradients: Arrays
     jacobian: np.ndarray | None
     numeric: np.ndarray
+    rights: dict[int, np.ndarray] = field(default_factory=dict)
     variants: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -94,17 +96,29 @@ def case_at(subject: Subject, k: int, weights: Arrays, names: Sequence[str], rng
         if x.size > count:
             off = [int(np.argmax(np.abs(gradients[k])))] if x.size else []
             places = np.union1d(rng.choice(x.size, count - 1, replace=False), off)
-        w = flat(weights)
-        numeric = np.full(x.size, np.nan)
-        keep = rows * x.size <= NUMBERS
-        jacobian = np.full((rows, x.size), np.nan) if keep else None
-        for place in places:
-            found = column(subject, k, int(place), piece)
-            if found is not None:
-                numeric[place] = np.sum(np.where(w != 0, w * found, 0.0))
-                if jacobian is not None:
-                    jacobian[:, place] = found
-    return Case(names, k, subject.arrays, outputs, weights, gradients, jacobian, numeric.reshape(x.shape))
+        jacobian = np.full((rows, x.size), np.nan) if rows * x.size <= NUMBERS else None
+        numeric = measured(subject, k, weights, places, piece, jacobian)
+        rights = {
+            j: measured(subject, j, weights, places, piece)
+            for j, other in enumerate(subject.arrays)
+            if j != k and other.shape == x.shape
+        }
+    return Case(names, k, subject.arrays, outputs, weights, gradients, jacobian, numeric, rights)
+
+
+def measured(
+    subject: Subject, k: int, weights: Arrays, places: np.ndarray, piece: Any, jacobian: np.ndarray | None = None
+) -> np.ndarray:
+    """The right gradient of one argument at these places, NaN elsewhere; the Jacobian's columns go into `jacobian`."""
+    w, x = flat(weights), subject.arrays[k]
+    numeric = np.full(x.size, np.nan)
+    for place in places:
+        found = column(subject, k, int(place), piece)
+        if found is not None:
+            numeric[place] = np.sum(np.where(w != 0, w * found, 0.0))
+            if jacobian is not None:
+                jacobian[:, place] = found
+    return numeric.reshape(x.shape)
 
 
 def column(subject: Subject, k: int, place: int, piece: Any) -> np.ndarray | None:

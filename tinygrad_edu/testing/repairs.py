@@ -86,16 +86,26 @@ def signs(cases: Sequence[Case]) -> Iterator[Idea]:
     return repaired(cases, lambda case: iter([("its sign is flipped", -case.derived)]))
 
 
+def owners(cases: Sequence[Case]) -> Iterator[Idea]:
+    """The gradient of another argument."""
+    for j in cases[0].rights:
+        other, truth = cases[0].names[j], [case.numeric for case in cases]
+        theirs = [case.rights[j] for case in cases]
+        swapped = [
+            case.gradients[j] if distance(case.derived, right) <= FIT * largest(case.derived) else None
+            for case, right in zip(cases, theirs, strict=True)
+        ]
+        yield f"it is exchanged with the gradient of {other}", swapped, truth
+        yield f"it is the gradient of {other}", [case.derived for case in cases], theirs
+
+
 def orders(cases: Sequence[Case]) -> Iterator[Idea]:
     return repaired(cases, reordered)
 
 
 def reordered(case: Case) -> Iterator[tuple[str, Any]]:
-    """The right numbers, for another argument or in other places."""
+    """The right numbers in other places."""
     d = case.derived
-    for j, (name, g) in enumerate(zip(case.names, case.gradients, strict=True)):
-        if j != case.k and g.shape == d.shape:
-            yield f"it is exchanged with the gradient of {name}", g
     if d.ndim == 2:
         yield "it is transposed: the right gradient is its .T (a square argument hides that from a shape check)", d.T
     elif 2 < d.ndim <= FEW + 1:
@@ -122,9 +132,10 @@ def factors(cases: Sequence[Case]) -> Iterator[Idea]:
 def factor_words(factor: float, case: Case) -> str:
     """0.25: a fourth, and there are four elements along an axis: a mean for a sum."""
     simple = Fraction(factor).limit_denominator(64)
-    off = f"off by the factor {factor:.6g}"
-    if abs(float(simple) - factor) > FIT * abs(factor):
-        return off
+    if abs(factor - 1.0) < 1e-2:
+        return f"off by the factor 1 {'-' if factor < 1.0 else '+'} {abs(factor - 1.0):.3g}"
+    if abs(float(simple) - factor) > 1e-8 * abs(factor):
+        return f"off by the factor {factor:.6g}"
     shown = f"{float(simple):.6g}" if Fraction(f"{float(simple):.6g}") == simple else str(simple)
     off = f"off by the factor {shown}"
     x = case.derived
@@ -158,6 +169,8 @@ def from_the_jacobian(case: Case) -> Iterator[tuple[str, Any]]:
     columns = np.arange(j.shape[1])
     added = "where they must be added up"
     upside_down = np.where(there, w[:, None] / j, 0.0)
+    if j.shape[0] == j.shape[1]:
+        yield "the local derivative is missing: the cotangent is passed on as it came", w
     yield f"of several shares only the last is kept: they overwrite each other, {added}", parts[last, columns]
     yield f"of several shares only the first is kept, {added}", parts[np.argmax(there, axis=0), columns]
     yield f"several shares are averaged, {added}", parts.sum(0) / np.maximum(there.sum(0), 1)
@@ -167,7 +180,6 @@ def from_the_jacobian(case: Case) -> Iterator[tuple[str, Any]]:
     yield "the local derivative stands upside down: g / f' for g f'", upside_down.sum(0)
     yield "its sign is lost: it is the absolute value of the right one", np.abs(case.numeric)
     if j.shape[0] == j.shape[1]:
-        yield "the local derivative is missing: the cotangent is passed on as it came", w
         yield "the Jacobian is not transposed: a factor in the rule lacks its .T", j @ w
         yield "how one element acts on the others is missing: only the Jacobian's diagonal is there", w * np.diag(j)
 
@@ -214,7 +226,8 @@ def multiplied(case: Case) -> Iterator[tuple[str, Any]]:
     if case.output is not None:
         z = case.output
         known += [("the output z", z), ("1 - z", 1 - z), ("1 - z²", 1 - z * z), ("z (1 - z)", z * (1 - z))]
-        known.append(("the cotangent g", case.cotangent))
+        if case.jacobian is None:  # else `shares` tells it better
+            known.append(("the cotangent g", case.cotangent))
     for name, factor in known:
         if factor.ndim <= d.ndim and all(m in (1, n) for m, n in zip(factor.shape[::-1], d.shape[::-1], strict=False)):
             yield f"the factor {name} is missing", d * factor
@@ -312,5 +325,5 @@ def disorder(cases: Sequence[Case]) -> Iterator[Idea]:
 
 
 FAMILIES: tuple[Family, ...] = (
-    nothing, signs, factors, orders, shares, sums, products, additions, precision, places, disorder,
+    nothing, signs, factors, owners, orders, sums, products, shares, additions, precision, places, disorder,
 )  # fmt: skip

@@ -86,52 +86,69 @@ class Suspect:
             self.name = f"{operation.sequence}[{self.element}]"
             self.rule = next(rule for rule in operation.rules if rule is not None)
 
-    def variants(self, subject: Subject, weights: Arrays) -> dict[str, Any]:
-        """What the rule gives with something else in the place of an argument, an axis, the output, by a sentence."""
+    def call(self, subject: Subject, weights: Arrays) -> tuple[Any, list[str], list[Any], dict[str, Any]]:
+        """How the rule is called: with which cotangent, by which names, on which values; and what else is known."""
         operation: Any = self.operation
         args = tuple(subject.arguments(subject.arrays))
+        plan: Any
         if operation.sequence is None:
             args = (*args, *self.step.args[len(operation.rules) :])
-        z = operation.function(*args, **self.step.keywords)
-        if isinstance(z, tuple) or len(weights) != 1:
-            return {}
-        form = form_of(operation, len(args), tuple(self.step.keywords))
-        if operation.sequence is None:
-            plan: Any = operation.plan(1 << self.element)
+            plan = operation.plan(1 << self.element)
+            known = {name: a for name, a in zip(operation.parameters, args, strict=False) if is_number(a)}
         else:
-            plan = sequence_plan(operation, 1 << self.element, len(subject.arrays))
-        _, rule, needs = plan.pullbacks[0]
+            plan, known = sequence_plan(operation, 1 << self.element, len(subject.arrays)), {}
+        z = operation.function(*args, **self.step.keywords)
+        form = form_of(operation, len(args), tuple(self.step.keywords))
         kept = [pick(args, self.step.keywords, z) for pick in form.picks_for(plan)]
-        values = [kept[place] for place in needs]
-        names = [plan.names[place] for place in needs]
-        known = {"z": z}
-        if operation.sequence is None:
-            known |= {name: a for name, a in zip(operation.parameters, args, strict=False) if is_number(a)}
-        mine = subject.arrays[subject.paths.index(self.path_in(subject))]
+        needs = plan.pullbacks[0][2]
+        g = tuple(w[()] for w in weights) if isinstance(z, tuple) else weights[0][()]
+        return g, [plan.names[place] for place in needs], [kept[place] for place in needs], {**known, "z": z}
+
+    def share(self, subject: Subject, g: Any, values: list[Any]) -> np.ndarray:
+        """What the rule gives, called directly: no engine in between."""
+        operation: Any = self.operation
+        elements = len(subject.arrays) if operation.sequence is not None else 0
+        mask = 1 << self.element
+        plan: Any = sequence_plan(operation, mask, elements) if elements else operation.plan(mask)
+        found = np.asarray(plan.pullbacks[0][1](g, *values), np.float64)
+        return summed_to(found, subject.arrays[self.place_in(subject)].shape)
+
+    def alone(self, subject: Subject, weights: Arrays) -> np.ndarray | None:
+        """The rule's own result; None where it cannot be had."""
+        try:
+            g, _, values, _ = self.call(subject, weights)
+            return self.share(subject, g, values)
+        except Exception:
+            return None
+
+    def variants(self, subject: Subject, weights: Arrays) -> dict[str, Any]:
+        """What the rule gives with something else in the place of an argument, an axis, the output, by a sentence."""
+        g, names, values, known = self.call(subject, weights)
         found: dict[str, Any] = {}
-        for sentence, given in exchanges(weights[0][()], names, values, known):
+        if isinstance(g, tuple):
+            return found
+        for sentence, instead, given in exchanges(g, names, values, known):
             try:
-                share = rule(*given)
-                found[sentence] = summed_to(np.asarray(share, np.float64), mine.shape)
+                found[sentence] = self.share(subject, instead, given)
             except Exception:  # what does not fit is no explanation
                 continue
         return found
 
-    def path_in(self, subject: Subject) -> str:
-        return subject.paths[[Suspect(self.step, path).element for path in subject.paths].index(self.element)]
+    def place_in(self, subject: Subject) -> int:
+        return [Suspect(self.step, path).element for path in subject.paths].index(self.element)
 
 
 def exchanges(
     g: Any, names: list[str], values: list[Any], known: dict[str, Any]
-) -> Iterator[tuple[str, list[Any]]]:
-    """One thing in another's place, in the call rule(g, *values)."""
+) -> Iterator[tuple[str, Any, list[Any]]]:
+    """(sentence, g, values): one thing in another's place, in the call rule(g, *values)."""
     for k, (name, value) in enumerate(zip(names, values, strict=True)):
         for other, instead in others(name, value, known):
             given = list(values)
             given[k] = instead
-            yield f"it uses {shown(name, value)} where {other} belongs", [g, *given]
+            yield f"it uses {shown(name, value)} where {other} belongs", g, given
     if getattr(g, "ndim", 0) > 1:
-        yield "it uses g where g.T belongs", [np.swapaxes(g, -1, -2), *values]
+        yield "it uses g where g.T belongs", np.swapaxes(g, -1, -2), values
 
 
 def shown(name: str, value: Any) -> str:

@@ -197,7 +197,7 @@ class Tape:
         if not links:
             return f"{what}, the output itself: the pass does not start from the cotangent that it was given."
         if any(share is None for _, share in links):
-            return f"{what}; the cotangents of what uses it are right ({users})."
+            return f"{what}, which goes into {users}."
         reason = putting_together(found[node], [(label_of(each), share) for each, share in links], own, node.shape)
         return f"{what}; the cotangents of what uses it are right ({users}). {reason}"
 
