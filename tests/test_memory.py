@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Tensor, checkpoint, functional, memory_report, no_grad, optim, scope
+from tinygrad_edu.errors import RuleError
 
 KIB = 1 << 10
 STATM = Path("/proc/self/statm")
@@ -222,3 +223,13 @@ def test_ten_thousand_training_steps_stay_flat(without_collector):
     end = steps(9_500)
     assert resident() - before < 2_000_000
     assert end < start
+
+
+def test_a_checkpoint_that_gives_another_result_the_second_time_is_an_error():
+    """Dropout drawn inside would give the gradient of another function."""
+    rng = np.random.default_rng(0)
+    x = Tensor(np.ones(8), requires_grad=True)
+    loss = np.sum(checkpoint(lambda y: functional.dropout(y, 0.5, rng))(x))
+    with pytest.raises(RuleError, match="gave another result when it was run again"):
+        loss.backward()
+    assert x.grad is None

@@ -69,8 +69,10 @@ class Draw:
         return tuple(self.draw(sizes) for _ in range(ndim))
 
     def broadcasting(self, count):
-        """Shapes that broadcast together: axes left off in front, others shrunk to 1."""
+        """Shapes that broadcast together: axes left off in front, others shrunk to 1; every second time none is."""
         whole = self.shape()
+        if self.flag():
+            return [whole] * count
         shapes = []
         for _ in range(count):
             kept = whole[self.draw(st.integers(0, len(whole))) :] if self.flag() else whole

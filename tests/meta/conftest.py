@@ -1,0 +1,7 @@
+"""The harness finds its own modules, and the suite's."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]

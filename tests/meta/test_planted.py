@@ -1,0 +1,67 @@
+"""Our own suite, tested: bugs are planted into the engine, and the suite's checks have to fail.
+
+Rules: 200 of the two thousand wrong ones that can be made of the right ones, judged by the checks of
+tests/test_rules.py; all of them, under ten seeds each, with HYPOTHESIS_PROFILE=thorough. Lines of the engine, the
+composites, the optimisers and the transformer: all, each by the test files of its subject, in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from line_plants import PLANTS, differs
+from rule_plants import every_plant, has_witness, is_killed
+
+HERE = Path(__file__).parent
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+RULES = every_plant()
+SHARES = 4
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("part", range(SHARES))
+def test_wrong_rules_are_found(part):
+    chosen = RULES[part :: SHARES] if THOROUGH else RULES[part : 50 * SHARES : SHARES]
+    seeds = range(10) if THOROUGH else (part,)
+    witnessed = [plant for plant in chosen if has_witness(plant)]
+    alive = [(plant.name, seed) for plant in witnessed for seed in seeds if not is_killed(plant, seed)]
+    assert not alive
+    assert len(witnessed) >= 40
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_a_wrong_line_is_found(plant):
+    assert differs(plant), "the plant changes nothing that its witness computes"
+    command = [sys.executable, str(HERE / "run_planted.py"), plant.name]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "default", "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE.parents[1])
+    printed = f"{done.stdout[-2000:]}{done.stderr}"
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"the tests do not notice:\n{printed}"
+
+
+def test_the_engine_is_whole_again_after_every_plant():
+    healthy = next(plant for plant in RULES if has_witness(plant))
+    before = healthy.operation.rules, healthy.operation.plans
+    with healthy.planted():
+        assert healthy.operation.rules != before[0]
+    assert (healthy.operation.rules, healthy.operation.plans) == before
+    line = PLANTS[0]
+    code = line.function.__code__
+    with line.planted():
+        assert line.function.__code__ is not code
+    assert line.function.__code__ is code
+
+
+def test_an_engine_without_plants_passes_the_same_checks():
+    """No false alarm: what kills the plants leaves the right rules alone."""
+
+    class Nothing:
+        def __init__(self, plant):
+            self.operation = plant.operation
+
+        def planted(self):
+            return open(os.devnull)
+
+    assert not [plant.name for plant in RULES[:40] if is_killed(Nothing(plant))]
