@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, calls, checks, without_calls
+from calls import OPERATIONS, calls, checks, elementwise, key_of, without_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+BROADCASTING = [o for o in OPERATIONS if getattr(o, "broadcasts", False) and None not in o.rules]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -41,6 +42,14 @@ def test_value_is_numpys(operation):
 @each_operation
 def test_first_derivative_is_what_finite_differences_say(operation):
     judge_most(operation, checks.first_derivative_is_judged, 25)
+
+
+@pytest.mark.parametrize("operation", BROADCASTING, ids=lambda operation: operation.name)
+def test_derivatives_of_square_arguments_are_what_finite_differences_say(operation):
+    """A transposed share has the right shape there, and adds up to the right sum."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        checks.first_derivative_is_judged(elementwise.square(key_of(operation), operation.domain, rng), rng)
 
 
 @each_operation

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from calls.draw import Call
+from calls.draw import Call, Draw
 from tinygrad_edu.primitive import NONZERO, POSITIVE
 
 
@@ -13,6 +13,13 @@ def derived(function, domains, d):
         k = d.pick(0, 1)
         arrays[k] = float(d.values((), domains[k]))
     return Call(function, tuple(arrays))
+
+
+def square(function, domains, rng):
+    """All arguments square and of one size, where a share that is transposed shows by its values alone."""
+    d = object.__new__(Draw)
+    d.rng = rng
+    return Call(function, tuple(d.values((3, 3), domain) for domain in domains))
 
 
 def power(function):

@@ -122,7 +122,7 @@ def plant(name, function, old, new, witness, *tests):
 
 
 GRAPH = ("test_engine_graph.py", "test_engine_safety.py", "test_engine_lifetime.py")
-FUNCTIONAL = ("test_functional.py", "test_functional_gradients.py", "test_by_hand_formulas.py")
+FUNCTIONAL = ("test_by_hand_formulas.py", "test_functional.py", "test_functional_gradients.py")
 OPTIM = ("test_optim.py", "test_by_hand_optimisers.py", "test_optim_limits.py")
 MODEL = ("test_model.py", "test_by_hand_model.py")
 CENTRED = "x - np.mean(x, axis=-1, keepdims=True)"
@@ -146,7 +146,7 @@ PLANTS = [
     plant("an output's cotangent is filed under another", backward.file_under, "gathered[index] = g",
           "gathered[0] = g", lambda: slope(lambda x: np.linalg.qr(x)[1], W), *GRAPH, "test_rules.py"),
     plant("ones for outputs that nobody used", backward.filled, "np.zeros(shape, dtype)", "np.ones(shape, dtype)",
-          lambda: slope(halves, W), "test_rules.py", "test_engine_graph.py"),
+          lambda: slope(halves, W), "test_engine_graph.py", "test_rules.py"),
     plant("a second backward replaces the first", tensor.Tensor.backward, "make(Tensor, held._value + g, None)",
           "make(Tensor, g, None)", twice, *GRAPH),
     plant("a second backward counts the first again", tensor.Tensor.backward, "held._value + g", "held._value * 2 + g",

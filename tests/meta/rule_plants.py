@@ -6,7 +6,7 @@ A plant needs a witness, a call at which it changes a gradient; without one it i
 from dataclasses import dataclass
 
 import numpy as np
-from calls import OPERATIONS, calls, checks
+from calls import OPERATIONS, calls, checks, elementwise, key_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from planting import like, planted_rule
 
@@ -140,8 +140,11 @@ def is_killed(plant, number=0, examples=40):
     def battery(call):
         judge(call, number)
 
+    operation, rng = plant.operation, np.random.default_rng(number)
     try:
         with plant.planted():
+            if operation.broadcasts and None not in operation.rules:
+                judge(elementwise.square(key_of(operation), operation.domain, rng), number)
             battery()
     except Exception:
         return True

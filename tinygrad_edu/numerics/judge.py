@@ -116,7 +116,7 @@ def too_vague(allowed: float, claimed: float, best: Estimate, line: Line) -> boo
     """Would the tolerance let a wrong value pass? A zero is known as well as rounding lets any zero be known."""
     size, slopes = max(abs(claimed), abs(best.value)), largest(line.gradient or []) * line.reach
     if size <= allowed and abs(best.value) <= 2.0 * best.error:
-        return not allowed <= 1e-9 * max(natural_scale(line), slopes)
+        return not allowed <= 1e-9 * max(line.widest / line.top, slopes)
     return allowed > VAGUE * max(size, slopes)
 
 

@@ -10,25 +10,30 @@
 f may be written for this engine, or be anything with a pullback: a backward pass by hand, PyTorch, JAX, autograd.
 """
 
-from tinygrad_edu.testing.battery import gradient_test
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_edu.testing.call import Call
 from tinygrad_edu.testing.check import assert_gradients, gradcheck
 from tinygrad_edu.testing.compare import Comparison, Part, compare_by_hand
-from tinygrad_edu.testing.programs import Program, programs
 from tinygrad_edu.testing.pullbacks import autograd_vjp, by_hand, torch_vjp
 from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
-from tinygrad_edu.testing.strategies import (
-    arrays,
-    axes,
-    broadcastable,
-    calls,
-    cotangents,
-    distinct,
-    indices,
-    permutations,
-    shapes,
-    tied,
-)
+
+if TYPE_CHECKING:
+    from tinygrad_edu.testing.battery import gradient_test
+    from tinygrad_edu.testing.programs import Program, programs
+    from tinygrad_edu.testing.strategies import (
+        arrays,
+        axes,
+        broadcastable,
+        calls,
+        cotangents,
+        distinct,
+        indices,
+        permutations,
+        shapes,
+        tied,
+    )
 
 __all__ = [
     "Call",
@@ -58,3 +63,19 @@ __all__ = [
     "tied",
     "torch_vjp",
 ]
+
+# What needs Hypothesis, imported when it is first used: a report needs NumPy alone, and so does the pytest plugin.
+_DRAWN = "arrays axes broadcastable calls cotangents distinct indices permutations shapes tied".split()
+_LATER = {"gradient_test": "battery", "Program": "programs", "programs": "programs"}
+_LATER |= dict.fromkeys(_DRAWN, "strategies")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -35,7 +35,8 @@ class Subject:
         dtype: Any = np.float64,
     ) -> None:
         self.f, self.vjp = f, vjp
-        self.name = getattr(f, "__name__", None) or getattr(getattr(f, "function", f), "__name__", type(f).__name__)
+        inner = getattr(f, "function", f)  # of a Call, or a partial
+        self.name: str = getattr(f, "__name__", "") or getattr(inner, "__name__", type(f).__name__)
         self.leaves, self.rebuild = flatten(list(inputs))
         every = list(paths_of(list(inputs), "inputs"))
         self.places = [k for k, leaf in enumerate(self.leaves) if is_float(leaf)]
