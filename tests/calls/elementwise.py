@@ -15,6 +15,11 @@ def derived(function, domains, d):
     return Call(function, tuple(arrays))
 
 
+def takes_squares(operation, function):
+    """Is it a NumPy function of numbers, with a rule for each argument?"""
+    return isinstance(function, np.ufunc) and getattr(operation, "elementwise", False) and None not in operation.rules
+
+
 def square(function, domains, rng):
     """All arguments square and of one size, where a share that is transposed shows by its values alone."""
     d = object.__new__(Draw)

@@ -143,7 +143,7 @@ def is_killed(plant, number=0, examples=40):
     operation, rng = plant.operation, np.random.default_rng(number)
     try:
         with plant.planted():
-            if operation.broadcasts and None not in operation.rules:
+            if elementwise.takes_squares(operation, key_of(operation)):
                 judge(elementwise.square(key_of(operation), operation.domain, rng), number)
             battery()
     except Exception:
