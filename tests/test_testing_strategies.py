@@ -77,7 +77,7 @@ def test_broadcastable_shapes_are_equal_and_stretched_and_shorter():
     found = sample(drawn.broadcastable(2))
     assert sum(a == b for a, b in found) > 60
     assert sum(len(a) != len(b) for a, b in found) > 60
-    assert sum(len(a) == len(b) and a != b for a, b in found) > 30
+    assert sum(len(a) == len(b) and a != b for a, b in found) > 10  # 33 are expected: chance alone must not fail a test
     assert simplest(drawn.broadcastable(2), lambda both: both[0] != both[1]) in {((1,), ()), ((), (1,))}
 
 
