@@ -166,12 +166,30 @@ def test_a_right_rule_for_a_constant_argument_is_not_asked_about():
     assert "argument x is wrong: its sign is flipped" in text and "argument y" not in text
 
 
+def test_a_rule_that_is_wrong_for_some_cotangents_alone_is_asked_with_the_one_it_had():
+    lossy = primitive(lambda g, x: np.maximum(g * 2 * x, 0), broadcasts=True)(square)
+    text = gradcheck(lambda x: -np.sum(lossy(x)), np.array(0.5), cotangent=1.0, manners=False).explanation
+    assert text.startswith("The rule of square for its argument x is wrong: it is zero")
+
+
+def test_a_rule_for_symmetric_matrices_is_not_blamed_for_the_others():
+    wrong_square = primitive(lambda g, x: g * x, broadcasts=True)(square)
+
+    def model(x):
+        s = wrong_square(x) + wrong_square(x.T) + 9 * np.eye(3)
+        return np.sum(np.linalg.eigvalsh(s) ** 2) + np.sum(np.linalg.cholesky(s))
+
+    text = gradcheck(model, X, manners=False).explanation
+    assert text.startswith("The rule of square for its argument x is wrong: off by the factor 0.5")
+
+
 HEALTHY = {
     "tanh layer": lambda x, w: np.tanh(x @ w),
     "attention": lambda x, w: functional.softmax(x @ w.T / 2) @ x,
     "norm": lambda x, w: np.sum(functional.layer_norm(x, w[0], w[1])),
     "many outputs": lambda x, w: (np.sort(x), {"a": x @ w, "b": np.cumsum(w)}),
     "checkpoint": lambda x, w: checkpoint(lambda h: np.sin(h) * h)(x @ w),
+    "keywords": lambda x, w: np.sort(x, axis=0, kind="stable") * w,
     "kink": lambda x, w: functional.relu(x - x) + w,
 }
 

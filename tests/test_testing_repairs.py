@@ -151,7 +151,7 @@ plant("x", "it is summed along axis 1, which it should not be", **ew)(
 )
 plant("x", "it is averaged over all elements", **ew)(square, lambda g, x: np.mean(2 * g * x) + 0 * x)
 plant("x", "its sign is lost", **ew)(square, lambda g, x: np.abs(2 * g * x))
-plant("x", "off by the factor 2 at [1, 2]; elsewhere it is right", **ew)(square, lambda g, x: one_more(2 * g * x, 1, 2))
+plant("x", "off by the factor 2 at [1, 2]; the rest is right", **ew)(square, lambda g, x: one_more(2 * g * x, 1, 2))
 plant("x", "it is zero at 2 along axis 0", **ew)(square, lambda g, x: 2 * g * x * (np.arange(3) < 2)[:, None])
 plant("x", "it is zero where x < 0", **ew)(square, lambda g, x: 2 * g * x * (x > 0))
 plant("x", "it is off by the factor 3 on the diagonal", **ew)(square, lambda g, x: 2 * g * x * (1 + 2 * np.eye(3)))

@@ -17,7 +17,7 @@ from tinygrad_edu.testing.trace import Step, recorded
 from tinygrad_edu.transforms import vjp as own_vjp
 from tinygrad_edu.tree import flatten
 
-__all__ = ["alone_again", "derivative_of", "local_reports"]
+__all__ = ["alone_again", "derivative_of", "evened", "is_for_symmetric", "local_reports"]
 
 
 def derivative_of(subject: Subject) -> Callable[..., Any]:
@@ -49,15 +49,28 @@ def local_reports(subject: Subject, seed: int = 0) -> Iterator[tuple[Step, GradR
 
 
 def alone_again(step: Step) -> Subject | None:
-    """The operation of a step as a function of its own array arguments; None if none of them is float."""
+    """The operation of a step as a function of its own array arguments; None if none of them is float.
+
+    What has to be symmetric is made so first: a rule for symmetric matrices says nothing about the others.
+    """
     operation: Any = step.operation
     ruled = len(operation.rules) if operation.sequence is None else len(step.args)
 
     def again(*args: Any) -> Any:
-        return apply(Tensor, operation, (*args, *step.args[ruled:]), step.keywords)
+        given = [evened(arg) if k < ruled and is_for_symmetric(operation, k) else arg for k, arg in enumerate(args)]
+        return apply(Tensor, operation, (*given, *step.args[ruled:]), step.keywords)
 
     again.__name__ = operation.name
     arguments = step.args[:ruled]
     if not any(is_float(leaf) and np.size(leaf) for leaf in flatten(list(arguments))[0]):
         return None
     return Subject(again, arguments)
+
+
+def is_for_symmetric(operation: Any, argument: int) -> bool:
+    return operation.sequence is None and "symmetric" in operation.domain[argument].name
+
+
+def evened(x: Any) -> Any:
+    """The symmetric part of matrices."""
+    return 0.5 * (x + np.swapaxes(x, -1, -2))

@@ -7,9 +7,10 @@ all that arrives further back has been through it. Where every rule is right alo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from tinygrad_edu.testing.report import Check, GradReport
 from tinygrad_edu.testing.subject import Arrays, Subject
 from tinygrad_edu.testing.suspects import Run, Suspect
 from tinygrad_edu.testing.trace import Step
-from tinygrad_edu.testing.wiring import wiring
+from tinygrad_edu.testing.wiring import Tape, wiring
 
 __all__ = ["explained"]
 
@@ -60,7 +61,7 @@ def told(report: GradReport, subject: Subject, weights: Arrays) -> tuple[str, st
     run = Run(subject)
     start = run.leaf(wrong[0].path) if wrong else None
     if first:
-        return wrong_rule(run, start, report.seed) or wiring(run, weights, start, report.seed)
+        return wrong_rule(run, weights, start, report.seed) or wiring(run, weights, start, report.seed)
     if wrong:
         return second_order(run, start, weights, report.seed)
     return bad_manners(run, report, report.seed)
@@ -69,22 +70,42 @@ def told(report: GradReport, subject: Subject, weights: Arrays) -> tuple[str, st
 # A rule that is wrong by itself
 
 
-def wrong_rule(run: Run, start: Node | None, seed: int) -> tuple[str, str] | None:
-    """The first operation from the output whose rule is wrong at the arguments it had."""
-    for step in run.suspects():
-        alone = alone_again(step)
-        if alone is None:
-            continue
-        charges = charges_of(step, alone, run.nodes.get(step.number) if run.is_of(step) else None, seed)
-        if charges:
-            return sentence(run, charges, start)
+def wrong_rule(run: Run, weights: Arrays, start: Node | None, seed: int) -> tuple[str, str] | None:
+    """The first operation from the output whose rule is wrong at the arguments it had.
+
+    Under a drawn cotangent; or else under the one it had, since a rule may be wrong for some cotangents alone.
+    """
+    for under in (drawn_weights, Actual(run, weights), Actual(run, [-w for w in weights])):
+        for step in run.suspects():
+            alone = alone_again(step)
+            node = run.nodes[step.number] if run.is_of(step) else None
+            found = None if alone is None else under(alone, node, seed)
+            if alone is not None and found is not None:
+                charges = charges_of(step, alone, node, found, seed)
+                if charges:
+                    return sentence(run, charges, start)
     return None
 
 
-def charges_of(step: Step, alone: Subject, node: Node | None, seed: int) -> list[Charge]:
-    rng = np.random.default_rng(seed)
-    weights = alone.cotangents(None, rng)
-    checker = Checker(alone, weights, "auto", rng)
+def drawn_weights(alone: Subject, node: Node | None, seed: int) -> Arrays:
+    return alone.cotangents(None, np.random.default_rng(seed))
+
+
+class Actual:
+    """The cotangent that arrived at a node; computed when first asked for."""
+
+    def __init__(self, run: Run, weights: Arrays) -> None:
+        self.run, self.weights = run, weights
+        self.found: dict[Node, Any] | None = None
+
+    def __call__(self, alone: Subject, node: Node | None, seed: int) -> Arrays | None:
+        if self.found is None:
+            self.found = Tape(self.run, self.weights).cotangents() if self.run.roots else {}
+        return [np.asarray(self.found[node], np.float64)] if node in self.found else None
+
+
+def charges_of(step: Step, alone: Subject, node: Node | None, weights: Arrays, seed: int) -> list[Charge]:
+    checker = Checker(alone, weights, "auto", np.random.default_rng(seed))
     if not is_wrong(checker.checks(None, exhaustive=False)):
         return []
     found: dict[str, Check] = {}
@@ -93,10 +114,8 @@ def charges_of(step: Step, alone: Subject, node: Node | None, seed: int) -> list
     charges = []
     for path, check in found.items():
         suspect = Suspect(step, path.split(",")[0])  # several inputs that tie are moved together
-        own, claimed = suspect.alone(alone, weights), checker.gradient[suspect.place_in(alone)]
-        if own is not None and not np.allclose(own, claimed, rtol=1e-9, atol=1e-12, equal_nan=True):
-            continue  # the rule gives something else than the engine makes of it
-        if node is None or suspect.element in node.plan.tracked:
+        tracked = node is None or suspect.element in node.plan.tracked
+        if tracked and suspect.answers_for(alone, weights, checker.gradient[suspect.place_in(alone)]):
             charges.append(Charge(suspect, check, why(suspect, alone, check, weights, seed)))
     return charges[:MOST]
 
@@ -163,7 +182,7 @@ def second_order(run: Run, start: Node | None, weights: Arrays, seed: int) -> tu
     """An operation that a rule runs may be wrong by itself; else it is a rule that is right on arrays alone."""
     points = [*run.subject.arrays, *weights]
     again = Run(Subject(derivative_of(run.subject), points))
-    found = wrong_rule(again, None, seed)
+    found = wrong_rule(again, drawn_weights(again.subject, None, seed), None, seed)
     if found is not None:
         return f"In the second derivative:\n{found[0]}", found[1]
     for step in run.suspects():
@@ -174,9 +193,10 @@ def second_order(run: Run, start: Node | None, weights: Arrays, seed: int) -> tu
         drawn = alone.cotangents(None, np.random.default_rng(seed))
         twice = Subject(derivative_of(alone), [*alone.arrays, *drawn])
         twice.paths = [*names, *["the cotangent g"] * len(drawn)]
-        for k, path in enumerate(alone.paths):
+        for (k, path), sign in itertools.product(enumerate(alone.paths), (1.0, -1.0)):
             rng = np.random.default_rng(seed)
             only = [w * (j == k) for j, w in enumerate(twice.cotangents(None, rng))]
+            twice.arrays = [*alone.arrays, *[sign * w for w in drawn]]
             wrong = is_wrong(Checker(twice, only, "auto", rng).checks(None, exhaustive=False))
             if wrong:
                 by = twice.paths.index(wrong[0].path)

@@ -124,6 +124,8 @@ def measured(
 def column(subject: Subject, k: int, place: int, piece: Any) -> np.ndarray | None:
     """The outputs' derivatives by one element, from three central differences; None where no step is any good."""
     x = subject.arrays[k]
+    if not np.isfinite(x).all():
+        return None
     size = max(abs(float(x.flat[place])), 2.0**-10 * float(np.max(np.abs(x)))) or 1.0
     best, least = None, math.inf
     for below in (6, 10, 15):

@@ -8,6 +8,7 @@ have no kink between them, as far as the operations can tell.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
@@ -79,9 +80,17 @@ def marks(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any],
     """The arrays that tell on which side of its kinks an operation ran."""
     if isinstance(operation, Primitive):
         if operation.kinks is not None:
-            yield np.asarray(operation.kinks(*args, **keywords))
+            yield np.asarray(operation.kinks(*args, **understood(operation, keywords)))
     elif operation.kind == "constant" and operation.name not in SMOOTH:
         for part in value if isinstance(value, tuple) else (value,):
             mark = np.asarray(part)
             if mark.dtype.kind in "biuf":
                 yield mark
+
+
+def understood(operation: Primitive, keywords: dict[str, Any]) -> dict[str, Any]:
+    """Without those that change no derivative, unless `kinks` takes them: np.sort(x, kind="stable")."""
+    code = getattr(operation.kinks, "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARKEYWORDS or operation.neutral.isdisjoint(keywords):
+        return keywords
+    return {k: v for k, v in keywords.items() if k not in operation.neutral or k in code.co_varnames}
