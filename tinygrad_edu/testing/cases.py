@@ -73,16 +73,21 @@ def cases_of(subject: Subject, k: int, weights: Arrays, names: Sequence[str], rn
 
 
 def moved(subject: Subject, rng: np.random.Generator) -> Subject:
-    """The same at inputs changed by up to a quarter, where f still has a value there; else at the same inputs."""
-    other = copy.copy(subject)
-    other.arrays = [x * (1.0 + 0.25 * rng.uniform(-1.0, 1.0, x.shape)) for x in subject.arrays]
+    """The same at inputs changed by up to a quarter, and some in sign, where f has a value there; else as near by."""
     with np.errstate(all="ignore"):
-        try:
-            before, after = subject.evaluate(*subject.arrays)[0], other.evaluate(*other.arrays)[0]
-            fits = all(np.shape(a) == np.shape(b) and np.isfinite(b).all() for a, b in zip(before, after, strict=True))
-        except Exception:  # outside of f's domain
-            fits = False
-    return other if fits else subject
+        before = subject.evaluate(*subject.arrays)[0]
+        for signs in ((-1.0, 1.0), (1.0,)):
+            other = copy.copy(subject)
+            other.arrays = [
+                x * (1.0 + 0.25 * rng.uniform(-1.0, 1.0, x.shape)) * rng.choice(signs, x.shape) for x in subject.arrays
+            ]
+            try:
+                after = other.evaluate(*other.arrays)[0]
+                if all(np.shape(a) == np.shape(b) and np.isfinite(b).all() for a, b in zip(before, after, strict=True)):
+                    return other
+            except Exception:  # outside of f's domain
+                continue
+    return subject
 
 
 def case_at(subject: Subject, k: int, weights: Arrays, names: Sequence[str], rng: np.random.Generator) -> Case:

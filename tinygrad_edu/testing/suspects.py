@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import reachable
-from tinygrad_edu.forms import form_of
+from tinygrad_edu.forms import Form, elements, form_of
 from tinygrad_edu.graph import Node, Pick
 from tinygrad_edu.operation import Primitive, sequence_plan
 from tinygrad_edu.tensor import Tensor
@@ -87,42 +87,42 @@ class Suspect:
             self.name = f"{operation.sequence}[{self.element}]"
             self.rule = next(rule for rule in operation.rules if rule is not None)
 
-    def call(self, subject: Subject, weights: Arrays) -> tuple[Any, list[str], list[Any], dict[str, Any]]:
-        """How the rule is called: with which cotangent, by which names, on which values; and what else is known."""
+    def call(self, subject: Subject) -> tuple[Any, list[str], list[Any], dict[str, Any]]:
+        """How the rule is called: the output, the names it asks for, their values, and what else is known."""
         operation: Any = self.operation
-        args = tuple(subject.arguments(subject.arrays))
-        plan: Any
+        args, known = tuple(subject.arguments(subject.arrays)), {}
         if operation.sequence is None:
             args = (*args, *self.step.args[len(operation.rules) :])
-            plan = operation.plan(1 << self.element)
             known = {name: a for name, a in zip(operation.parameters, args, strict=False) if is_number(a)}
-        else:
-            plan, known = sequence_plan(operation, 1 << self.element, len(subject.arrays)), {}
         z = operation.function(*args, **self.step.keywords)
-        form = form_of(operation, len(args), tuple(self.step.keywords))
+        form, plan = self.form_and_plan()
         kept = [pick(args, self.step.keywords, z) for pick in form.picks_for(plan)]
         needs = plan.pullbacks[0][2]
-        g = tuple(w[()] for w in weights) if isinstance(z, tuple) else weights[0][()]
-        return g, [plan.names[place] for place in needs], [kept[place] for place in needs], {**known, "z": z}
+        return z, [plan.names[place] for place in needs], [kept[place] for place in needs], {**known, "z": z}
+
+    def form_and_plan(self) -> tuple[Form, Any]:
+        """The form of the call, and the plan for this one argument."""
+        operation: Any = self.operation
+        form = form_of(operation, len(self.step.args), tuple(self.step.keywords))
+        if operation.sequence is None:
+            return form, operation.plan(1 << self.element)
+        count = len(elements(self.step.args, form.place))
+        return form, sequence_plan(operation, 1 << self.element, count)
 
     def share(self, subject: Subject, g: Any, values: list[Any]) -> np.ndarray:
         """What the rule gives, called directly: no engine in between."""
-        operation: Any = self.operation
-        elements = len(subject.arrays) if operation.sequence is not None else 0
-        mask = 1 << self.element
-        plan: Any = sequence_plan(operation, mask, elements) if elements else operation.plan(mask)
-        found = np.asarray(plan.pullbacks[0][1](g, *values))
-        if is_for_symmetric(operation, self.element):
+        found = np.asarray(self.form_and_plan()[1].pullbacks[0][1](g, *values))
+        if is_for_symmetric(self.operation, self.element):
             found = evened(found)
         return summed_to(found, subject.arrays[self.place_in(subject)].shape)
 
     def answers_for(self, subject: Subject, weights: Arrays, claimed: np.ndarray) -> bool:
         """Is the rule's own result what the engine made of it? If not, it is not the rule that is to blame."""
         try:
-            g, _, values, _ = self.call(subject, weights)
-            parts = [g]
-            if isinstance(g, tuple):  # several outputs are pulled back one by one
-                parts = [tuple(w * (j == k) for j, w in enumerate(g)) for k in range(len(g))]
+            z, _, values, _ = self.call(subject)
+            parts: list[Any] = [weights[0][()]]
+            if isinstance(z, tuple):  # several outputs are pulled back one by one
+                parts = [tuple((w * (j == k))[()] for j, w in enumerate(weights)) for k in range(len(weights))]
             shares = [self.share(subject, part, values) for part in parts]
         except Exception:  # no second opinion to be had
             return True
@@ -131,11 +131,11 @@ class Suspect:
 
     def variants(self, subject: Subject, weights: Arrays) -> dict[str, Any]:
         """What the rule gives with something else in the place of an argument, an axis, the output, by a sentence."""
-        g, names, values, known = self.call(subject, weights)
+        z, names, values, known = self.call(subject)
         found: dict[str, Any] = {}
-        if isinstance(g, tuple):
+        if isinstance(z, tuple):
             return found
-        for sentence, instead, given in exchanges(g, names, values, known):
+        for sentence, instead, given in exchanges(weights[0][()], names, values, known):
             try:
                 found[sentence] = self.share(subject, instead, given)
             except Exception:  # what does not fit is no explanation
