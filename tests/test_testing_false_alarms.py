@@ -11,6 +11,8 @@ import pytest
 
 from tinygrad_edu import vjp
 from tinygrad_edu.testing import by_hand, gradcheck
+from tinygrad_edu.testing.manners import properties
+from tinygrad_edu.testing.subject import Subject
 
 sys.path.insert(0, str(Path(__file__).parent / "meta"))
 import regimes  # noqa: E402
@@ -27,6 +29,18 @@ def test_no_right_gradient_is_called_wrong(quarter):
     assert not alarms, "\n".join(f"{name}, {how}, seed {seed}: {report}" for name, how, seed, report in alarms)
     total = sum((tally for tally in found.values()), start=regimes.Counter())
     assert total["unreliable"] <= 0.01 * sum(total.values()), found
+
+
+def test_no_property_around_a_right_gradient_is_called_broken():
+    """Also where it is 0 but for rounding (a sum of softmax), and where both modes round much (solve)."""
+    for seed in range(4):
+        for regime in regimes.REGIMES:
+            inputs = regime.draw(np.random.default_rng(seed))
+            for base in regimes.HOW.values() if regime.backward is None else [by_hand(regime.backward)]:
+                subject = Subject(regime.function, inputs, vjp=base)
+                rng = np.random.default_rng(seed)
+                broken = [each for each in properties(subject, subject.cotangents(None, rng), rng) if not each.ok]
+                assert not broken, (regime.name, seed, broken)
 
 
 # Their gradient is 0, or so small beside what f rounds that float64 cannot show one part in a million of it.
