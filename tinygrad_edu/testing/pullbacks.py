@@ -52,13 +52,16 @@ class TorchVjp:
 
         def pullback(cotangent: Any) -> Any:
             pairs = [
-                (y, torch.as_tensor(np.array(g), dtype=y.dtype))
+                (y, torch.as_tensor(np.array(g), dtype=y.dtype), g)
                 for y, g in zip(outputs, flatten(cotangent)[0], strict=True)
                 if getattr(y, "requires_grad", False)
             ]
             found = torch.autograd.grad(
-                [y for y, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True, retain_graph=True
+                [y for y, _, _ in pairs], wanted, [c for _, c, _ in pairs], allow_unused=True, retain_graph=True
             ) if pairs else [None] * len(wanted)  # fmt: skip
+            for _, copy, g in pairs:  # a copy, since PyTorch may hand out its cotangent; but what was written shows
+                if isinstance(g, np.ndarray) and not np.array_equal(copy.numpy(), g, equal_nan=True):
+                    g[...] = copy.numpy()
             given = iter([None if g is None else g.numpy(force=True) for g in found])
             return tuple(
                 rebuild_inputs([next(given) if getattr(x, "requires_grad", False) else None for x in leaves])
