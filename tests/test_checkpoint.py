@@ -267,7 +267,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(saved):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as a full disk would
     try:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="model.safetensors"):
             save_model(saved, Transformer(CONFIG, seed=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

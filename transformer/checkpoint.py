@@ -214,8 +214,10 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk does not say which file it was
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     if os.name == "posix":  # the folder's entry is data too; elsewhere a folder cannot be opened
         folder = os.open(path.parent, os.O_RDONLY)
