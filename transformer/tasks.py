@@ -161,8 +161,10 @@ class Split:
 def make_splits(task: Task, seed: int, decoder: bool = False) -> dict[str, Split]:
     """train, validation and test: disjoint, settled by the seed, with the same share of every operation.
 
-    Of each answer of an operation one input is for training: 0 is the maximum of (0,0,0) alone, and who was never told
-    that Max can be 0 cannot be asked.
+    Of each answer of an operation one input is for training, as long as there are no more answers than training has
+    inputs: 0 is the maximum of (0,0,0) alone, and who was never told that Max can be 0 cannot be asked.
+
+    Raises ValueError where an operation has too few inputs to hold some out, or answers are longer than an encoder's.
     """
     rng = np.random.default_rng(seed)
     groups: dict[str, list[Example]] = {}
