@@ -80,7 +80,8 @@ class TransformerConfig:
                     f"[0, {self.vocab_size}), or None if nothing is padding"
                 )
         if self.embed_dim % self.num_heads:
-            fitting = [heads for heads in range(1, self.embed_dim + 1) if self.embed_dim % heads == 0]
+            most = min(self.embed_dim, 4096)  # nobody wants more, and all divisors of a large number take long
+            fitting = [heads for heads in range(1, most + 1) if self.embed_dim % heads == 0]
             raise ValueError(
                 f"embed_dim = {self.embed_dim} does not split into num_heads = {self.num_heads} equal heads: "
                 f"choose num_heads from {fitting}"
