@@ -39,7 +39,7 @@ ROWS = {
     "transformer": (
         "config tokens",
         "layers tasks",
-        "model",
+        "model plan",
         "checkpoint",
         "generate evaluate",
         "train report",

@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+import transformer.train
 from tinygrad_edu import functional, gradients
 from transformer import Transformer, TransformerConfig
 from transformer.checkpoint import load_model
+from transformer.evaluate import evaluate
 from transformer.tasks import DigitTask, make_splits
 from transformer.train import TrainConfig, TrainingError, find_run, fit, new_run, train
 
@@ -124,6 +126,68 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     assert (tmp_path / "last.safetensors").read_bytes() == good["last"]
 
 
+def test_ctrl_c_in_the_last_validation_is_not_swallowed(tmp_path, monkeypatch):
+    def validated(model, split):
+        calls.append(1)
+        if len(calls) == CONFIG.epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 1.0
+
+    calls = []
+    monkeypatch.setattr(transformer.train, "mean_loss", validated)
+    outcome = train(CONFIG, tmp_path)
+    assert outcome.test is None and len(outcome.epochs) == len(lines_of(tmp_path)) == CONFIG.epochs
+    assert load_model(tmp_path / "last.safetensors")[1]["epoch"] == CONFIG.epochs
+
+
+def test_ctrl_c_in_the_test_keeps_what_was_trained(tmp_path, monkeypatch):
+    def measured(examples, given):
+        if len(lines_of(tmp_path)) == CONFIG.epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(examples, given)
+
+    monkeypatch.setattr(transformer.train, "evaluate", measured)
+    outcome = train(CONFIG, tmp_path)
+    assert outcome.test is None and len(outcome.epochs) == CONFIG.epochs
+
+
+def refuse_the_model(*args, **kwargs):
+    raise MemoryError
+
+
+def refuse_to_save(*args, **facts):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken", "error"),
+    [
+        ({}, {"Transformer": refuse_the_model}, MemoryError),
+        ({}, {"save_model": refuse_to_save}, OSError),
+        ({"lr": 1e30}, {}, TrainingError),
+        ({"examples": 10**15}, {}, MemoryError),
+    ],
+    ids=["no model", "full disk", "explodes", "too large"],
+)
+def test_a_run_that_saved_nothing_leaves_its_name_free(tmp_path, monkeypatch, changes, broken, error):
+    for name, replaced in broken.items():
+        monkeypatch.setattr(transformer.train, name, replaced)
+    with pytest.raises(error):
+        train(dataclasses.replace(CONFIG, **changes), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_of_two_trainers_that_want_one_new_folder_one_gets_it(tmp_path, monkeypatch):
+    def slowly_made(*args, **kwargs):
+        (tmp_path / "mine").mkdir()  # the other was faster
+        return Transformer(*args, **kwargs)
+
+    monkeypatch.setattr(transformer.train, "Transformer", slowly_made)
+    with pytest.raises(FileExistsError, match="mine is there already; choose another name"):
+        train(CONFIG, tmp_path / "mine")
+    assert not os.listdir(tmp_path / "mine")
+
+
 def test_weights_that_explode_are_an_error_not_a_result(tmp_path):
     with pytest.raises(TrainingError, match="try a smaller lr"):
         train(dataclasses.replace(CONFIG, lr=1e30), tmp_path)
@@ -156,6 +220,8 @@ def test_a_bar_is_shown_on_a_terminal(tmp_path, monkeypatch, capsys):
         ({"batch_size": 1.5}, "batch_size = 1.5"),
         ({"seed": -1}, "seed = -1"),
         ({"lr": float("nan")}, "lr = nan"),
+        ({"lr": 1e308}, "lr = 1e.308"),
+        ({"epochs": 10**400}, "10.18 at most"),
         ({"clip": 0.0}, "clip = 0.0"),
         ({"task": DigitTask(99, 2)}, "train a decoder"),
         ({"task": DigitTask(9, 30)}, "need 62 positions"),

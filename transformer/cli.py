@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import io
 import os
 import shutil
 import sys
@@ -46,7 +47,8 @@ def train_command(args: argparse.Namespace) -> int:
     room = max(50, task.longest + task.longest_answer)
     options = {name: getattr(args, name) for name in ("seed", "epochs", "examples", "batch_size", "lr", "warmup")}
     config = TrainConfig(TransformerConfig(len(VOCABULARY), max_seq_len=room, **shape), task, **options)
-    folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
+    import matplotlib  # noqa: F401  # what the run needs in the end shall not be missed then only
+    import safetensors  # noqa: F401
 
     def show(epoch: Epoch) -> None:
         each = ", ".join(f"{name} {report.percent(share)}" for name, share in epoch.operations.items())
@@ -56,14 +58,22 @@ def train_command(args: argparse.Namespace) -> int:
             flush=True,
         )
 
-    outcome = train(config, folder, show)
+    while True:
+        folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
+        try:
+            outcome = train(config, folder, show)
+            break
+        except FileExistsError:  # another run took the folder first: on to the next number
+            if args.run is not None or not folder.exists():
+                raise
     report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")
+    epochs = report.counted(len(outcome.epochs), "epoch")
     if outcome.test is None:
-        print(f"interrupted after {len(outcome.epochs)} epochs; the model is in {folder / 'last.safetensors'}")
+        print(f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}")
         return 130
     print(
-        f"{report.percent(outcome.test.accuracy)} of {outcome.test.count} unseen inputs right; "
-        f"{outcome.parameters:,} parameters, {len(outcome.epochs)} epochs, {outcome.seconds:.1f} s; "
+        f"{report.percent(outcome.test.accuracy)} of {report.counted(outcome.test.count, 'unseen input')} right; "
+        f"{report.counted(outcome.parameters, 'parameter')}, {epochs}, {outcome.seconds:.1f} s; "
         f"backward code written: 0 lines; in {folder}"
     )
     return 0
@@ -73,7 +83,7 @@ def evaluate_command(args: argparse.Namespace) -> int:
     model, config, path = trained(args)
     test = make_splits(config.task, config.seed, config.decoder)["test"].examples
     found = evaluate(test, answers(model, [example.question for example in test]))
-    print(f"{path}: {report.percent(found.accuracy)} of {found.count} unseen inputs right")
+    print(f"{path}: {report.percent(found.accuracy)} of {report.counted(found.count, 'unseen input')} right")
     for operation, share in found.operations.items():
         print(f"  {operation:<8}{report.percent(share):>9}")
     print("right answer (row), given answer (column):")
@@ -87,7 +97,7 @@ def ask_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
     right = config.task.answer(args.question)
     reply = ask(model, args.question)
-    blocks = report.can_show(sys.stdout.encoding)
+    blocks = report.can_show(getattr(sys.stdout, "encoding", None))  # there may be no stdout
     verdict = "" if reply.text == right else f", which is wrong: it is {right}"
     print(f"{''.join(args.question.split())} = {reply.text}{verdict}\n")
     for probabilities in reply.probabilities:
@@ -102,7 +112,8 @@ def ask_command(args: argparse.Namespace) -> int:
 
 def generate_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
-    questions = args.questions or [line for line in sys.stdin.read().splitlines() if line.strip()]
+    given = sys.stdin.read() if sys.stdin and not args.questions else ""
+    questions = args.questions or [line for line in given.splitlines() if line.strip()]
     for question in questions:
         config.task.check(question)
     for question, answer in zip(questions, answers(model, questions), strict=True):
@@ -123,6 +134,8 @@ def draw_command(args: argparse.Namespace) -> int:
         target = model(tokens)
         if args.part == "loss":
             target = functional.cross_entropy(target if target.ndim == 2 else target[:, -1], np.array(right[:1]))
+    if not args.output.name:
+        raise ValueError(f"output = {str(args.output)!r}: it must name a file, without an ending")
     dot, svg = (args.output.with_name(args.output.name + ending) for ending in (".dot", ".svg"))
     draw(target, "dot", dot)
     try:
@@ -137,7 +150,14 @@ def draw_command(args: argparse.Namespace) -> int:
 
 def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
     """The model of the run that is asked for, or of the newest."""
-    path = find_run(args.runs, args.run) / f"{args.checkpoint}.safetensors"
+    folder = find_run(args.runs, args.run)
+    path = folder / f"{args.checkpoint or 'best'}.safetensors"
+    if not path.exists():
+        why = f"{folder} has no {path.name}, as after Ctrl-C in the first epoch"
+        if args.checkpoint:
+            raise FileNotFoundError(f"{why}; try --checkpoint last")
+        path = folder / "last.safetensors"
+        print(f"{why}; this is {path.name}", file=sys.stderr)
     model, about = load_model(path)
     try:
         return model, TrainConfig.from_dict(about["training"]), path
@@ -166,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--run", metavar="NAME", help=newest)
         if name != "train":
             choices = ("best", "last")
-            one.add_argument("--checkpoint", choices=choices, default="best", help="which of the run's two [best]")
+            one.add_argument("--checkpoint", choices=choices, help="which of the run's two [best, if it is there]")
         return one
 
     one = command("train", train_command, "train a model on the digit operations", "--seed 1 --epochs 3")
@@ -215,21 +235,51 @@ def one_blas_thread() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns its exit code: 0 done, 2 wrong input, 130 interrupted."""
+    """Run a command. Returns its exit code: 0 done, 2 wrong input, 130 interrupted, 141 a training nobody watches."""
     one_blas_thread()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a file name shows its number
+        sys.stdout.reconfigure(errors="backslashreplace")
+    args = argparse.Namespace(command=None)
     try:
-        args = parser().parse_args(arguments)
-        return int(args.function(args))
-    except SystemExit as stop:  # argparse has said why, or --help what
-        return int(stop.code or 0)
+        try:
+            parser().parse_args(arguments, args)
+            code = int(args.function(args))
+        except SystemExit as stop:  # argparse has said why, or --help what
+            code = int(stop.code or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read the output has had enough
+        silence()
+        if args.command != "train":
+            return 0
+        print("nobody reads the output any more: training has ended, its last epoch is saved", file=sys.stderr)
+        return 141
+    except (CheckpointError, TrainingError, ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
+        silence()
+        print(reason(error), file=sys.stderr)
+        return 2
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line unless the error itself points at a place in a question."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; install it: pip install 'tinygrad_edu[train]'"
+    if isinstance(error, errors.TooLargeError):
+        return str(error).split(". ")[0]  # the rest is for programmers
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}; choose smaller sizes" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def silence() -> None:
+    """What cannot be written any more shall not be tried again, and complained about, when Python ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except ModuleNotFoundError as missing:
-        print(f"{missing}; install it: pip install 'tinygrad_edu[train]'", file=sys.stderr)
-        return 2
-    except (CheckpointError, TrainingError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2

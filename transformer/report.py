@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from transformer.checkpoint import write_atomically
 from transformer.evaluate import Evaluation
 
-__all__ = ["confusion_table", "curves", "heatmaps", "percent", "read_metrics", "top"]
+__all__ = ["confusion_table", "counted", "curves", "heatmaps", "percent", "read_metrics", "top"]
 
 SHADES = ((0.05, " ", " "), (0.2, "░", "."), (0.4, "▒", ":"), (0.7, "▓", "*"), (2.0, "█", "#"))  # below, block, ASCII
 GLYPHS = "".join(block for _, block, _ in SHADES)
 WIDEST_TABLE = 20  # different answers; beyond, only the mistakes are listed
+
+
+def counted(number: int, thing: str) -> str:
+    """1 epoch, 2 epochs."""
+    return f"{number:,} {thing}" + "s" * (number != 1)
 
 
 def percent(share: float) -> str:
@@ -56,7 +61,7 @@ def curves(metrics: Sequence[dict[str, Any]], path: Path) -> None:
         loss.set(title="loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
         for name in metrics[0]["operations"] if metrics else ():
             shares = [100 * line["operations"][name] for line in metrics]
-            accuracy.plot(x, shares, linewidth=0.8, alpha=0.7, label=name)
+            accuracy.plot(x, shares, marker=".", markersize=4, linewidth=0.8, alpha=0.7, label=name)
         for name, style in (("train", "--"), ("validation", "-")):
             shares = [100 * line[f"{name}_accuracy"] for line in metrics]
             accuracy.plot(x, shares, style, color="black", marker="o", markersize=3, label=name)
@@ -91,7 +96,7 @@ def heatmaps(weights: NDArray[Any], labels: Sequence[str], width: int = 80, bloc
     for first in range(0, heads, beside):
         group = range(first, min(heads, first + beside))
         lines.append(" " * margin + "  ".join(f"head {head + 1}".ljust(2 * size)[: 2 * size] for head in group))
-        lines.append(" " * margin + "  ".join("".join(label[:2].ljust(2) for label in labels) for _ in group))
+        lines.append(" " * margin + "  ".join("".join(label[0].ljust(2) for label in labels) for _ in group))
         for row, label in enumerate(labels):
             cells = ("".join(shade(float(w), blocks) * 2 for w in weights[head, row]) for head in group)
             lines.append(label.ljust(margin) + "  ".join(cells))
@@ -106,7 +111,8 @@ def legend(blocks: bool) -> str:
     """What the shades mean."""
     lower = (0.0, *(limit for limit, _, _ in SHADES))
     signs = [block if blocks else letter for _, block, letter in SHADES]
-    return "  ".join(f"{sign * 2} from {least:g}" for sign, least in zip(signs[1:], lower[1:], strict=False))
+    shades = (f"{sign * 2} from {least:g}" for sign, least in zip(signs[1:], lower[1:], strict=False))
+    return "  ".join([f"blank below {lower[1]:g}", *shades])
 
 
 def top(probabilities: NDArray[Any], names: Sequence[str], count: int = 5, blocks: bool = True) -> str:

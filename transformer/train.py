@@ -2,7 +2,7 @@
 
 `fit` is the loop alone, in memory. `train` gives it a folder runs/NAME/: the resolved config.json, metrics.jsonl with
 a line for each epoch, best.safetensors and last.safetensors. One seed settles the weights, the splits and the order
-of the examples: the same seed gives the same numbers, bit for bit.
+of the examples: the same seed gives the same numbers, bit for bit. What a run depends on stands in plan.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,78 +25,18 @@ from numpy.typing import NDArray
 
 from tinygrad_edu import functional, optim
 from transformer.checkpoint import load_model, remove_stale, save_model, write_atomically
-from transformer.config import TransformerConfig
 from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers, inference
 from transformer.model import Transformer
-from transformer.tasks import DigitTask, Split, make_splits
-from transformer.tokens import PAD, VOCABULARY
+from transformer.plan import TrainConfig, refuse_if_too_large
+from transformer.tasks import Split, make_splits
+from transformer.tokens import PAD
 
 __all__ = ["Epoch", "Outcome", "TrainConfig", "TrainingError", "find_run", "fit", "new_run", "train"]
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; what was saved before is kept."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """All that a run depends on; the defaults train the encoder of the lessons.
-
-    examples  drawn for each epoch        clip    largest norm of the gradient
-    lr        the highest rate of Adam    warmup  steps up to it; half a cosine then leads down to 0
-    """
-
-    model: TransformerConfig = field(default_factory=lambda: TransformerConfig(vocab_size=len(VOCABULARY)))
-    task: DigitTask = field(default_factory=DigitTask)
-    seed: int = 0
-    epochs: int = 5
-    examples: int = 8000
-    batch_size: int = 32
-    lr: float = 2e-3
-    warmup: int = 100
-    clip: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "examples", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} = {value!r}: it must be a whole number, 1 or more")
-        for name in ("seed", "warmup"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} = {value!r}: it must be a whole number, 0 or more")
-        for name in ("lr", "clip"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} = {getattr(self, name)}: it must be a number above 0")
-        if self.model.vocab_size < len(VOCABULARY) or self.model.pad_id != PAD:
-            raise ValueError(f"the model needs {len(VOCABULARY)} tokens, {PAD} among them for padding")
-        if self.decoder and not self.model.causal:
-            raise ValueError("pooling = None wants causal = True: a decoder that sees its answer learns to copy it")
-        needed = self.task.longest + (self.task.longest_answer if self.decoder else 0)
-        if needed > self.model.max_seq_len:
-            raise ValueError(f"max_seq_len = {self.model.max_seq_len}: questions of this task need {needed} positions")
-        if not self.decoder and self.task.upper > 9:
-            raise ValueError(f"upper = {self.task.upper}: an encoder answers with one digit; train a decoder")
-
-    @property
-    def decoder(self) -> bool:
-        """Logits at every position: the answer is generated token by token."""
-        return self.model.pooling is None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.examples // self.batch_size)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """The inverse of to_dict. Raises TypeError or ValueError for what it does not know."""
-        own = dict(values)
-        model, task = TransformerConfig.from_dict(own.pop("model")), DigitTask(**own.pop("task"))
-        return cls(model=model, task=task, **own)
 
 
 @dataclass(frozen=True)
@@ -213,45 +153,74 @@ def mean_loss(model: Transformer, split: Split, batch_size: int = 500) -> float:
 def train(
     config: TrainConfig, folder: Path, on_epoch: Callable[[Epoch], None] | None = None, progress: bool = True
 ) -> Outcome:
-    """Train a model into a new folder. Ctrl-C ends the step, saves last.safetensors and returns without a test.
+    """Train a model into a new folder, which is made when all is ready to start, and goes again if nothing was saved.
 
-    progress: a bar on stderr, if that is a terminal.
+    Ctrl-C ends the step, saves last.safetensors and returns without a test. progress: a bar on stderr, if that is a
+    terminal. Raises TooLargeError, TrainingError, OSError; FileExistsError where another run took the folder meanwhile.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_stale(folder)
-    write_atomically(folder / "config.json", (json.dumps(config.to_dict(), indent=2) + "\n").encode())
+    there = folder.exists()
+    refuse_if_too_large(config)
     splits = make_splits(config.task, config.seed, config.decoder)
     model = Transformer(config.model, seed=config.seed)
     best, last = folder / "best.safetensors", folder / "last.safetensors"
     epochs: list[Epoch] = []
-    with interrupts_between_steps() as check, bar(config, progress) as show, open(folder / "metrics.jsonl", "w") as log:
-
-        def on_step(loss: float) -> None:
-            show(len(epochs), loss)
-            check()
-
+    with folder_of_a_run(folder, there):
+        write_atomically(folder / "config.json", (json.dumps(config.to_dict(), indent=2) + "\n").encode())
         try:
-            for epoch in fit(model, splits, config, on_step):
-                facts = {"training": config.to_dict(), "epoch": epoch.epoch}
-                if epoch.rank >= max((earlier.rank for earlier in epochs), default=epoch.rank):
-                    save_model(best, model, **facts)
-                save_model(last, model, **facts)
-                epochs.append(epoch)
-                log.write(json.dumps(dataclasses.asdict(epoch)) + "\n")
-                log.flush()
-                if on_epoch is not None:
-                    on_epoch(epoch)
+            with (
+                interrupts_between_steps() as check,
+                bar(config, progress) as show,
+                open(folder / "metrics.jsonl", "w") as log,
+            ):
+
+                def on_step(loss: float) -> None:
+                    show(len(epochs), loss)
+                    check()
+
+                for epoch in fit(model, splits, config, on_step):
+                    facts = {"training": config.to_dict(), "epoch": epoch.epoch}
+                    if epoch.rank >= max((earlier.rank for earlier in epochs), default=epoch.rank):
+                        save_model(best, model, **facts)
+                    save_model(last, model, **facts)
+                    epochs.append(epoch)
+                    log.write(json.dumps(dataclasses.asdict(epoch)) + "\n")
+                    log.flush()
+                    if on_epoch is not None:
+                        on_epoch(epoch)
         except KeyboardInterrupt:
             save_model(last, model, training=config.to_dict(), epoch=len(epochs))
             return Outcome(folder, model.num_parameters(), epochs, None)
     test = splits["test"].examples
-    found = evaluate(test, answers(load_model(best)[0], [example.question for example in test]))
+    try:
+        found = evaluate(test, answers(load_model(best)[0], [example.question for example in test]))
+    except KeyboardInterrupt:  # what was trained is saved already
+        return Outcome(folder, model.num_parameters(), epochs, None)
     return Outcome(folder, model.num_parameters(), epochs, found)
 
 
 @contextmanager
+def folder_of_a_run(folder: Path, there: bool) -> Iterator[None]:
+    """Make the folder, unless it was there before; a run that ends before it has saved a model leaves no trace."""
+    try:
+        folder.mkdir(parents=True, exist_ok=there)
+    except FileExistsError:
+        raise FileExistsError(f"{folder} is there already; choose another name") from None
+    remove_stale(folder)
+    try:
+        yield
+    except BaseException:
+        if not there and not (folder / "last.safetensors").exists():
+            for name in ("config.json", "metrics.jsonl", "best.safetensors"):
+                (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def interrupts_between_steps() -> Iterator[Callable[[], None]]:
-    """Ctrl-C takes effect where the caller checks, so that no step is left half done; a second one at once."""
+    """Ctrl-C takes effect where the caller checks, so that no step is left half done, or at the end; a second at once.
+    """
     caught = False
 
     def note(*_: Any) -> None:
@@ -273,6 +242,7 @@ def interrupts_between_steps() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         signal.signal(signal.SIGINT, before)
+    check()  # one that came after the last step
 
 
 @contextmanager

@@ -1,0 +1,191 @@
+"""Whatever goes wrong around a command is said in one line with an exit code, and nothing that was saved is lost."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import transformer.cli
+import transformer.train
+from transformer import report
+from transformer.cli import main
+
+SIZES = "--embed-dim 8 --num-heads 2 --num-layers 1 --ffn-dim 8 --examples 60 --epochs 1 --arguments 2".split()
+QUESTION = "Max(5,3)"
+
+
+def call(capsys, command, *arguments, runs):
+    """Exit code, stdout, stderr."""
+    code = main([command, "--runs", str(runs), *arguments])
+    return (code, *capsys.readouterr())
+
+
+def shell(command, *, runs, **environment):
+    """In a process of its own, with `$t` for the program: exit code, stdout, stderr."""
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = f't() {{ "{sys.executable}" -W error -m transformer "$@" --runs "{runs}"; }}; {command}'
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=buffered | environment
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["train", "--runs", str(folder), *SIZES, "--run", "one"]) == 0
+    return folder
+
+
+# Too large
+
+
+@pytest.mark.parametrize("option", ["--examples", "--arguments", "--embed-dim", "--ffn-dim", "--num-layers"])
+@pytest.mark.parametrize("size", [10**9, 10**17])
+def test_what_cannot_fit_is_refused_in_a_line_that_names_the_option(tmp_path, capsys, option, size):
+    code, out, err = call(capsys, "train", option, str(size), "--run", "mine", runs=tmp_path)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"{option[2:].replace('-', '_')} = {size}" in err.split(":")[0] and "too large" in err
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("words", ["", "Unable to allocate 9 GiB"])
+def test_memory_that_runs_out_all_the_same_is_one_line(tmp_path, capsys, monkeypatch, words):
+    def out_of_memory(*args, **kwargs):
+        raise MemoryError(*([words] if words else []))
+
+    monkeypatch.setattr(transformer.train, "make_splits", out_of_memory)
+    code, out, err = call(capsys, "train", *SIZES, runs=tmp_path)
+    assert (code, out, len(err.splitlines())) == (2, "", 1) and "not enough memory" in err and words in err
+    assert not os.listdir(tmp_path)
+
+
+def test_heads_are_proposed_for_the_largest_width_too(tmp_path, capsys):
+    code, _, err = call(capsys, "train", "--embed-dim", str(3 * 10**15), "--num-heads", "7", runs=tmp_path)
+    assert code == 2 and "choose num_heads from [1, 2, 3, 4, 5, 6, 8, " in err
+
+
+# Interrupted runs
+
+
+@pytest.fixture
+def interrupted(tmp_path, capsys, monkeypatch):
+    """Ctrl-C before the first epoch has ended."""
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer.train, "all_right", stop)
+        assert main(["train", *SIZES, "--runs", str(tmp_path), "--run", "short"]) == 130
+    assert "interrupted after 0 epochs" in capsys.readouterr().out
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", [["ask", QUESTION], ["evaluate"], ["generate", QUESTION]])
+def test_a_run_without_a_best_checkpoint_answers_with_its_last_and_says_so(interrupted, capsys, command):
+    code, out, err = call(capsys, *command, runs=interrupted)
+    assert code == 0 and out and len(err.splitlines()) == 1
+    assert "no best.safetensors" in err and "this is last.safetensors" in err
+    assert call(capsys, *command, "--checkpoint", "last", runs=interrupted) == (0, out, "")
+
+
+def test_a_best_checkpoint_that_is_asked_for_and_not_there_is_refused(interrupted, capsys):
+    code, out, err = call(capsys, "ask", QUESTION, "--checkpoint", "best", runs=interrupted)
+    assert (code, out, len(err.splitlines())) == (2, "", 1) and "try --checkpoint last" in err
+
+
+def test_a_number_taken_meanwhile_is_not_an_error_but_a_name_is(tmp_path, capsys, monkeypatch):
+    def slowly(config, folder, show):
+        if folder.name in ("encoder-1", "mine"):
+            folder.mkdir()  # another run, while this one was being prepared
+        return train(config, folder, show) if folder.name == "encoder-2" else refuse(folder)
+
+    def refuse(folder):
+        raise FileExistsError(f"{folder} is there already; choose another name")
+
+    train = transformer.cli.train
+    monkeypatch.setattr(transformer.cli, "train", slowly)
+    assert call(capsys, "train", *SIZES, runs=tmp_path)[0] == 0
+    assert (tmp_path / "encoder-2" / "curves.svg").exists() and not os.listdir(tmp_path / "encoder-1")
+    code, _, err = call(capsys, "train", *SIZES, "--run", "mine", runs=tmp_path)
+    assert code == 2 and "choose another name" in err
+
+
+# Where the output goes
+
+
+@pytest.mark.parametrize("command", [f"ask '{QUESTION}'", "evaluate", "ask --help", f"generate '{QUESTION}'"])
+def test_output_that_cannot_be_written_is_one_line(runs, command):
+    code, _, err = shell(f"t {command} > /dev/full", runs=runs)
+    assert (code, err) == (2, "No space left on device\n")
+
+
+def test_a_training_whose_output_cannot_be_written_keeps_its_model(tmp_path):
+    code, _, err = shell(f"t train {' '.join(SIZES)} --run mine > /dev/full", runs=tmp_path)
+    assert (code, err) == (2, "No space left on device\n") and (tmp_path / "mine" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", [f"ask '{QUESTION}'", "evaluate", "ask --help"])
+def test_a_reader_that_never_reads_is_no_error(runs, command):
+    assert shell(f"t {command} | true", runs=runs) == (0, "", "")
+
+
+def test_a_training_that_nobody_watches_ends_and_does_not_claim_to_be_done(tmp_path):
+    code, _, err = shell(f"t train {' '.join(SIZES)} --run mine | true", runs=tmp_path)
+    assert code == 141 and len(err.splitlines()) == 1 and "nobody reads the output" in err
+    assert (tmp_path / "mine" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", [f"ask '{QUESTION}' >&-", "evaluate >&-", "generate <&-"])
+def test_streams_may_be_closed(runs, command):
+    assert shell(f"t {command}", runs=runs) == (0, "", "")
+
+
+def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(tmp_path):
+    code, out, err = shell(f"ulimit -f 8; t train {' '.join(SIZES)} --embed-dim 64 --run mine", runs=tmp_path)
+    assert (code, out, err) == (2, "", f"{tmp_path / 'mine' / 'best.safetensors'}: File too large\n")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_folder_name_that_the_terminal_cannot_show_is_no_error(tmp_path):
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    code, out, err = shell(f"t train {' '.join(SIZES)} --run é", runs=tmp_path, **ascii_only)
+    assert (code, err) == (0, "") and r"\xe9" in out
+    code, out, err = shell("t evaluate --run é", runs=tmp_path, **ascii_only)
+    assert (code, err) == (0, "") and r"\xe9" in out
+
+
+@pytest.mark.parametrize("output", ["", ".", "/"])
+def test_a_graph_needs_a_file_name(runs, capsys, output):
+    code, out, err = call(capsys, "draw", "--question", QUESTION, "--output", output, runs=runs)
+    assert (code, out) == (2, "") and "it must name a file" in err and len(err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named(runs, capsys):
+    code, out, err = call(capsys, "draw", "--question", QUESTION, "--output", "/dev/null/graph", runs=runs)
+    assert (code, out, err) == (2, "", "/dev/null/graph.dot: Not a directory\n")
+
+
+# What is printed
+
+
+def test_one_is_not_plural(tmp_path, capsys):
+    last = call(capsys, "train", *SIZES, runs=tmp_path)[1].splitlines()[-1]
+    assert " 1 epoch, " in last
+    assert [report.counted(n, "epoch") for n in (0, 1, 2, 1000)] == ["0 epochs", "1 epoch", "2 epochs", "1,000 epochs"]
+
+
+def test_the_legend_explains_every_shade_the_blank_one_too(runs, capsys):
+    assert report.legend(False) == "blank below 0.05  .. from 0.05  :: from 0.2  ** from 0.4  ## from 0.7"
+    out = call(capsys, "ask", QUESTION, runs=runs)[1]
+    assert out.splitlines()[-1].startswith("blank below")
+    assert "    M ( 5 , 3 )" in out  # a letter for a token, and a gap before the next
+
+
+def test_what_a_run_needs_in_the_end_is_missed_before_it_starts(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it raises
+    code, out, err = call(capsys, "train", *SIZES, runs=tmp_path)
+    assert (code, out, len(err.splitlines())) == (2, "", 1) and "pip install" in err
+    assert not os.listdir(tmp_path)
