@@ -184,6 +184,15 @@ def test_the_legend_explains_every_shade_the_blank_one_too(runs, capsys):
     assert "    M ( 5 , 3 )" in out  # a letter for a token, and a gap before the next
 
 
+def test_a_picture_of_one_epoch_shows_every_operation_and_plain_numbers(tmp_path):
+    operations = {"First": 0.1, "Second": 0.2, "Last": 0.3, "Max": 0.4, "Min": 0.5}
+    epoch = {"epoch": 1, "train_loss": 3.4, "validation_loss": 3.1, "operations": operations}
+    report.curves([{**epoch, "train_accuracy": 0.6, "validation_accuracy": 0.3}], tmp_path / "curves.svg")
+    picture = (tmp_path / "curves.svg").read_text()
+    assert picture.count("<use") - picture.count("xtick") - picture.count("ytick") >= 2 * 9  # in plot and legend
+    assert ">3.2<" in picture and "×" not in picture
+
+
 def test_what_a_run_needs_in_the_end_is_missed_before_it_starts(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it raises
     code, out, err = call(capsys, "train", *SIZES, runs=tmp_path)

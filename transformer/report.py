@@ -50,6 +50,7 @@ def curves(metrics: Sequence[dict[str, Any]], path: Path) -> None:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     x = [line["epoch"] for line in metrics]
     with matplotlib.rc_context({"svg.hashsalt": "tinygrad_edu", "svg.fonttype": "none"}):
@@ -59,6 +60,8 @@ def curves(metrics: Sequence[dict[str, Any]], path: Path) -> None:
         loss.plot(x, [line["train_loss"] for line in metrics], marker="o", label="train")
         loss.plot(x, [line["validation_loss"] for line in metrics], marker="o", label="validation")
         loss.set(title="loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
+        loss.yaxis.set_major_formatter("{x:g}")  # 0.001; the usual one writes powers of ten
+        loss.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
         for name in metrics[0]["operations"] if metrics else ():
             shares = [100 * line["operations"][name] for line in metrics]
             accuracy.plot(x, shares, marker=".", markersize=4, linewidth=0.8, alpha=0.7, label=name)
