@@ -17,6 +17,8 @@ __all__ = ["norm"]
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """Vector and matrix norms; the norm of zero has slope 0."""
     axes = axes_of(axis, x.ndim)
+    if axis is not None and len(axes) not in (1, 2):
+        raise ValueError(f"norm: axis={axis!r}; choose one axis for vectors, two for matrices, or None for all")
     if ord is None or (len(axes) == 2 and ord == "fro") or (len(axes) == 1 and ord == 2):
         return root_of_squares(np.sum(x * x, axis=axes, keepdims=keepdims))
     if len(axes) == 1:

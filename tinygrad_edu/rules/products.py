@@ -126,6 +126,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     a, b = as_operand(a), as_operand(b)
     if not np.iterable(axes):
         axes = range(-axes, 0), range(axes)
+    if len(axes) != 2:
+        raise ValueError(f"tensordot: axes={axes!r}; pass a number, or a pair: the axes of a and those of b")
     a_axes = normalize_axis_tuple(axes[0], a.ndim, "axes[0]")
     b_axes = normalize_axis_tuple(axes[1], b.ndim, "axes[1]")
     a_kept = [k for k in range(a.ndim) if k not in a_axes]
@@ -152,7 +154,7 @@ def kron(a: Any, b: Any) -> Any:
 @composite(np.cross)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     if axis is not None:
-        axisa = axisb = axisc = axis
+        axisa = axisb = axisc = operator.index(axis)
     a, b = np.moveaxis(as_operand(a), axisa, -1), np.moveaxis(as_operand(b), axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
         raise ValueError("cross: both need 3 components along the axis")
@@ -160,7 +162,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(a[..., right] * b[..., left] - a[..., left] * b[..., right], -1, axisc)
 
 
-composite(np.linalg.cross)(lambda x1, x2, *, axis=-1: cross(x1, x2, axis=axis))
+composite(np.linalg.cross)(lambda x1, x2, *, axis=-1: cross(x1, x2, axis=operator.index(axis)))
 
 
 # einsum: the derivative of one operand is an einsum over the others
