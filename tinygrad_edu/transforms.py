@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import reachable, reverse
-from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, UnsupportedError
-from tinygrad_edu.graph import STATE, user_location
+from tinygrad_edu.errors import AutodiffError, CotangentError, DtypeError, NotTrackedError, UnsupportedError
+from tinygrad_edu.graph import STATE, is_recording, user_location
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
-from tinygrad_edu.tree import flatten, map_tree, mismatch, paths_of
+from tinygrad_edu.tree import flatten, leaves_like, map_tree, mismatch, paths_of
 
 __all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -66,7 +66,8 @@ class Traced:
         self.tensors_in = any(isinstance(leaf, Tensor) for leaf in flatten(list(args))[0])
         args = list(args)
         leaves, self.rebuild = flatten([args[k] for k in argnums])
-        self.inputs = [fresh(leaf) for leaf in leaves]
+        names = (name for k in argnums for name in paths_of(args[k], f"args[{k}]"))
+        self.inputs = [fresh(leaf, name) for leaf, name in zip(leaves, names, strict=True)]
         for k, replaced in zip(argnums, self.rebuild(self.inputs), strict=True):
             args[k] = replaced
         outer = STATE.get().variables
@@ -85,7 +86,7 @@ class Traced:
         """The cotangents of the inputs, zeros where the output does not depend on one."""
         keep = self.tensors_in or isinstance(cotangent, Tensor)
         found = (
-            gradients(output, self.inputs, cotangent, keep and STATE.get().recording, allow_unused=True)
+            gradients(output, self.inputs, cotangent, keep and is_recording(), allow_unused=True)
             if isinstance(output, Tensor) and output.requires_grad
             else [None] * len(self.inputs)
         )
@@ -94,20 +95,28 @@ class Traced:
         return filled if keep else [self.give(g) for g in filled]
 
     def give(self, value: Any) -> Any:
-        """Tensors to who brought Tensors, arrays to who brought arrays."""
-        return value if self.tensors_in or not isinstance(value, Tensor) else value._value
+        """Tensors to who brought Tensors, arrays to who brought arrays; under no_grad() nothing of the graph."""
+        if not isinstance(value, Tensor):
+            return value
+        if not self.tensors_in:
+            return value._value
+        return value if is_recording() or not value.requires_grad else value.detach()
 
 
-def fresh(x: Any) -> Tensor:
+def fresh(x: Any, name: str) -> Tensor:
     """A new input with x's values: still connected to x if x is tracked, so that derivatives nest."""
-    if isinstance(x, Tensor) and x.requires_grad:
+    if isinstance(x, Tensor) and x.requires_grad and is_recording():
         copied: Tensor = x * 1.0
         return copied
-    out = x.detach() if isinstance(x, Tensor) else Tensor(x)
+    try:
+        out = Tensor(x.detach() if isinstance(x, Tensor) else x)
+    except AutodiffError as error:
+        raise type(error)(f"{name}: {error}") from None
     if out.dtype.kind != "f":
-        raise DtypeError(f"an argument of dtype {out.dtype} has no derivative; pass floats. Called {user_location()}")
-    if isinstance(x, Tensor):
-        out = Tensor(out)
+        raise DtypeError(
+            f"{name}: an argument of dtype {out.dtype} has no derivative; pass floats. "
+            f"Called {user_location()}"
+        )
     out.requires_grad = True
     return out
 
@@ -125,14 +134,16 @@ def scalar(output: Any) -> Tensor:
 
 def numbers_of(argnums: int | Sequence[int], count: int) -> list[int]:
     """The arguments that argnums names, each once and counted from the front."""
+    asked = argnums if isinstance(argnums, list | tuple) else (argnums,)
     try:
-        numbers = [operator.index(k) for k in (argnums if isinstance(argnums, list | tuple) else (argnums,))]
+        numbers = [] if any(isinstance(k, bool) for k in asked) else [operator.index(k) for k in asked]
     except TypeError:
         numbers = []
-    if not numbers or isinstance(argnums, bool) or any(not -count <= k < count for k in numbers):
+    if not numbers or any(not -count <= k < count for k in numbers):
+        given = f"{count}, numbered 0 to {count - 1}" if count else "none by position; keywords are not differentiated"
         raise UnsupportedError(
             f"argnums={argnums!r}: name arguments by number, one or a tuple of several; the function was called with "
-            f"{count}, numbered 0 to {count - 1}. Called {user_location()}"
+            f"{given}. Called {user_location()}"
         )
     return list(dict.fromkeys(k % count for k in numbers))
 
@@ -183,28 +194,27 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     nest = output
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        refuse_mismatch(cotangent, nest, "cotangent", "output")
         total: list[Any] | None = None
-        for output, g in zip(outputs, flatten(cotangent)[0], strict=True):
+        for output, g in zip(outputs, matched(cotangent, nest, "cotangent", "output"), strict=True):
             shares = traced.pull(output, g)
             total = shares if total is None else [a + b for a, b in zip(total, shares, strict=True)]
-        return tuple(traced.rebuild(total or []))
+        return tuple(traced.rebuild(traced.pull(None) if total is None else total))
 
     value = rebuild_output([traced.give(output) for output in outputs])
     return (value, pullback, map_tree(traced.give, extra)) if has_aux else (value, pullback)
 
 
-def refuse_mismatch(tree: Any, like: Any, name: str, what: str) -> None:
-    """Raise unless a nest has the structure and the shapes of another; its leaves are matched by name, not by order."""
+def matched(tree: Any, like: Any, name: str, what: str) -> list[Any]:
+    """The leaves of a nest in the order of another's, by key and place; CotangentError unless built like the other."""
     difference = mismatch(tree, like, name)
-    if not difference:
-        leaves, others = flatten(tree)[0], flatten(like)[0]
-        for path, leaf, other in zip(paths_of(like, name), leaves, others, strict=True):
-            if np.shape(leaf) != np.shape(other):
-                difference = f"{path} has the shape {np.shape(leaf)}, where {np.shape(other)} belongs"
-                break
+    leaves = [] if difference else leaves_like(tree, like)
+    for path, leaf, other in zip(paths_of(like, name), leaves, flatten(like)[0], strict=False):
+        if np.shape(leaf) != np.shape(other):
+            difference = f"{path} has the shape {np.shape(leaf)}, where {np.shape(other)} belongs"
+            break
     if difference:
         raise CotangentError(f"{difference}: it must be built like the {what}. Called {user_location()}")
+    return leaves
 
 
 def refuse_no_tuple(name: str, value: Any) -> None:
@@ -222,33 +232,43 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     """
     refuse_no_tuple("primals", primals)
     refuse_no_tuple("tangents", tangents)
-    refuse_mismatch(tangents, primals, "tangents", "primals")
-    traced = Traced(f, tuple(primals), range(len(primals)), {})
+    primals = tuple(primals)
+    directions = matched(tuple(tangents), primals, "tangents", "primals")
+    traced = Traced(f, primals, range(len(primals)), {})
     outputs, rebuild = flatten(traced.output)
-    directions = flatten(list(tangents))[0]
     traced.tensors_in |= any(isinstance(v, Tensor) for v in directions)
     token = STATE.set(STATE.get().but(recording=True))  # also inside no_grad: the pullback is differentiated here
     try:
+        names = paths_of(primals, "tangents")
+        directions = [direction(*each) for each in zip(directions, traced.inputs, names, strict=True)]
         pushed = [pushed_forward(traced, output, directions) for output in outputs]
     finally:
         STATE.reset(token)
-    return rebuild([traced.give(output) for output in outputs]), rebuild(pushed)
+    return rebuild([traced.give(output) for output in outputs]), rebuild([traced.give(each) for each in pushed])
+
+
+def direction(v: Any, x: Tensor, name: str) -> Any:
+    """A tangent in its primal's dtype."""
+    v = v if isinstance(v, Tensor) else np.asarray(v)[()]
+    if v.dtype.kind not in "fiub":
+        raise CotangentError(f"{name} is {v.dtype}, where real numbers belong. Called {user_location()}")
+    return v if v.dtype == x.dtype else v.astype(x.dtype)
 
 
 def pushed_forward(traced: Traced, output: Any, directions: Sequence[Any]) -> Any:
     """J v for one output; zeros where it depends on no input."""
-    if not isinstance(output, Tensor) or not output.requires_grad:
-        return np.zeros_like(traced.give(output))
-    dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
-    pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
+    if not isinstance(output, Tensor):
+        return np.zeros_like(output)
     total: Any = None
-    for g, v in zip(pulled, directions, strict=True):
-        if g is not None and g.requires_grad:
-            v = v if isinstance(v, Tensor) else np.asarray(v, g.dtype)[()]
-            share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
-            if share is not None:  # None: this argument's cotangent does not depend on the output's
-                total = share if total is None else total + share
-    return np.zeros_like(traced.give(output)) if total is None else traced.give(total)
+    if output.requires_grad:
+        dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
+        pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
+        for g, v in zip(pulled, directions, strict=True):
+            if g is not None and g.requires_grad:
+                share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
+                if share is not None:  # None: this argument's cotangent does not depend on the output's
+                    total = share if total is None else total + share
+    return Tensor(np.zeros(output.shape, output.dtype)) if total is None else total
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -295,10 +315,6 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """(f(*x), H v) for a scalar f: forward over reverse, without ever forming H. Both in the arguments' structure."""
-    refuse_no_tuple("primals", primals)
-    refuse_no_tuple("tangents", tangents)
-    numbers = tuple(range(len(primals)))
-    value = f(*primals)
-    _, pushed = jvp(lambda *x: grad(f, numbers)(*x), tuple(primals), tuple(tangents))
-    return value, pushed
+    _, pushed = jvp(lambda *x: grad(f, tuple(range(len(primals))))(*x), primals, tangents)
+    return f(*primals), pushed
 
