@@ -96,6 +96,15 @@ def test_a_best_checkpoint_that_is_asked_for_and_not_there_is_refused(interrupte
     assert (code, out, len(err.splitlines())) == (2, "", 1) and "try --checkpoint last" in err
 
 
+def test_ctrl_c_while_the_curves_are_drawn_does_not_hide_the_result(tmp_path, capsys, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "curves", stop)
+    code, out, err = call(capsys, "train", *SIZES, runs=tmp_path)
+    assert (code, err) == (130, "") and "unseen inputs right" in out.splitlines()[-1]
+
+
 def test_a_number_taken_meanwhile_is_not_an_error_but_a_name_is(tmp_path, capsys, monkeypatch):
     def slowly(config, folder, show):
         if folder.name in ("encoder-1", "mine"):

@@ -66,17 +66,18 @@ def train_command(args: argparse.Namespace) -> int:
         except FileExistsError:  # another run took the folder first: on to the next number
             if args.run is not None or not folder.exists():
                 raise
-    report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")
     epochs = report.counted(len(outcome.epochs), "epoch")
     if outcome.test is None:
-        print(f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}")
-        return 130
-    print(
-        f"{report.percent(outcome.test.accuracy)} of {report.counted(outcome.test.count, 'unseen input')} right; "
-        f"{report.counted(outcome.parameters, 'parameter')}, {epochs}, {outcome.seconds:.1f} s; "
-        f"backward code written: 0 lines; in {folder}"
-    )
-    return 0
+        print(f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}", flush=True)
+    else:
+        print(
+            f"{report.percent(outcome.test.accuracy)} of {report.counted(outcome.test.count, 'unseen input')} right; "
+            f"{report.counted(outcome.parameters, 'parameter')}, {epochs}, {outcome.seconds:.1f} s; "
+            f"backward code written: 0 lines; in {folder}",
+            flush=True,
+        )
+    report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")  # the least of it, so last
+    return 130 if outcome.test is None else 0
 
 
 def evaluate_command(args: argparse.Namespace) -> int:
