@@ -72,16 +72,16 @@ def recomputed(
     f: Callable[..., Any], again: Callable[[], list[Tensor]], outputs: list[Tensor], sources: list[Node]
 ) -> list[Node]:
     """One node that stands for all of f, and from it a node for each output. Nothing is saved but fingerprints."""
-    pulled: list[Any] = [None, None]  # the cotangent that was pulled back last, and what came of it
+    # The cotangent that was pulled back last, and what came of it. One tuple: threads may walk the graph together.
+    known: list[tuple[Any, Any]] = [(None, None)]
 
     def rule_for(k: int) -> Callable[[Any], Any]:
         def rule(g: Any) -> Any:
-            if pulled[0] is not g:
-                pulled[:] = g, pull_through(node, again(), marks, g, sources)
-            share = pulled[1][k]
-            if k == len(sources) - 1:
-                pulled[:] = None, None
-            return share
+            cotangent, shares = known[0]
+            if cotangent is not g:
+                shares = pull_through(node, again(), marks, g, sources)
+            known[0] = (None, None) if k == len(sources) - 1 else (g, shares)
+            return shares[k]
 
         return rule
 

@@ -142,6 +142,11 @@ def operand(value: Any) -> Any:
     """An operand that is neither a tensor nor a plain scalar, as a real ndarray or NumPy scalar."""
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(f"a masked array would lose its mask; fill it first (a.filled(0.0)). Called {user_location()}")
+    if isinstance(value, np.matrix):
+        raise DtypeError(
+            f"np.matrix multiplies by other rules (its * is @); pass np.asarray(m), and write @ for the product. "
+            f"Called {user_location()}"
+        )
     if isinstance(value, np.ndarray | np.generic):
         array = value
     else:
@@ -262,7 +267,7 @@ def strip(argument: Any) -> Any:
     if isinstance(argument, (list, tuple)):  # noqa: UP038
         stripped = [each if type(each) in PLAIN else strip(each) for each in argument]
         return stripped if isinstance(argument, list) else tuple(stripped)
-    return operand(argument) if isinstance(argument, np.ma.MaskedArray) else argument
+    return operand(argument) if isinstance(argument, np.ma.MaskedArray | np.matrix) else argument
 
 
 def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) -> Any:

@@ -167,6 +167,11 @@ def larger(g: Any, x: Any, y: Any) -> Any:
     return np.where(x == y, 0.5 * g, np.where(x > y, g, 0.0))
 
 
+def smaller(g: Any, x: Any, y: Any) -> Any:
+    """The share of the first argument: all of g where it is smaller. Without a minus: -1 wraps to 255 in uint8."""
+    return np.where(x == y, 0.5 * g, np.where(x < y, g, 0.0))
+
+
 derivative(
     np.maximum,
     lambda g, x, y: larger(g, x, y),
@@ -175,8 +180,8 @@ derivative(
 )  # fmt: skip
 derivative(
     np.minimum,
-    lambda g, x, y: larger(g, -x, -y),
-    lambda g, x, y: larger(g, -y, -x),
+    lambda g, x, y: smaller(g, x, y),
+    lambda g, x, y: smaller(g, y, x),
     broadcasts=True, kinks=lambda x, y: np.sign(x - y),
 )  # fmt: skip
 derivative(
@@ -187,8 +192,8 @@ derivative(
 )  # fmt: skip
 derivative(
     np.fmin,
-    lambda g, x, y: np.where(np.isnan(y), g, larger(g, -x, -y)),
-    lambda g, x, y: np.where(np.isnan(x), g, larger(g, -y, -x)),
+    lambda g, x, y: np.where(np.isnan(y), g, smaller(g, x, y)),
+    lambda g, x, y: np.where(np.isnan(x), g, smaller(g, y, x)),
     broadcasts=True, kinks=lambda x, y: np.sign(x - y),
 )  # fmt: skip
 derivative(np.absolute, lambda g, x: g * np.sign(x), broadcasts=True, domain=(NONZERO,), kinks=np.sign, fast=abs)

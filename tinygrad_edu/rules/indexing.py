@@ -123,7 +123,10 @@ derivative(
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError(f"{len(condlist)} conditions for {len(choicelist)} choices; give one each, and at least one")
+    every = [c if hasattr(c, "dtype") or type(c) in (int, float) else np.asarray(c) for c in (*choicelist, default)]
     out = default
+    if type(default) in (int, float):  # of everything's dtype: alone with a narrow choice it would count as strong
+        out = np.result_type(*[getattr(c, "dtype", c) for c in every]).type(default)
     for place, (condition, choice) in reversed(list(enumerate(zip(condlist, choicelist, strict=True)))):
         if getattr(condition, "dtype", None) != np.bool:
             raise TypeError(f"condition {place} must be a boolean array; write x > 0 or x.astype(bool)")

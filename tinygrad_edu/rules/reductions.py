@@ -171,6 +171,10 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
             )
         weights = np.transpose(weights, np.argsort(axes))  # as the axes stand in a
         weights = np.reshape(weights, [size if k in axes else 1 for k, size in enumerate(np.shape(a))])
+    a, weights = (each if hasattr(each, "dtype") else np.asarray(each) for each in (a, weights))
+    # As NumPy has it: whole numbers are averaged in float64, and the weights summed in what they are multiplied in.
+    dtype = np.result_type(a.dtype, weights.dtype, np.float64 if a.dtype.kind in "iub" else a.dtype)
+    a, weights = (each if each.dtype == dtype else np.astype(each, dtype) for each in (a, weights))
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     if np.any(total == 0.0):
         raise ZeroDivisionError("average: the weights sum to zero")
