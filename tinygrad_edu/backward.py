@@ -135,8 +135,10 @@ def reverse(
                         fresh = target
                     else:
                         heappush(waiting, (-target.number, target))
-                elif type(held) is ndarray and held.base is None and sys.getrefcount(held) == 3:
-                    held += share  # nobody else holds it: the dictionary, this name, and the call that counts
+                elif type(held) is ndarray and held.base is None and sys.getrefcount(cotangents[target]) == 3:
+                    # Nobody else holds it: the dictionary, this name, and the call that counts. Not getrefcount(held):
+                    # Python 3.14 lends a local to a call without counting it.
+                    held += share
                 else:
                     cotangents[target] = held + share
             if free:

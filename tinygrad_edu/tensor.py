@@ -212,11 +212,12 @@ class Tensor(ArrayMethods):
             free=not (retain_graph or create_graph),
         )
         with DEPOSIT:
-            for node, g in found.items():
+            for node in found:
                 held = getattr(node, "grad", None)
                 if held is None:
-                    node.grad = as_gradient(g)
+                    node.grad = as_gradient(found, node)
                 else:
+                    g = found[node]
                     node.grad = held + g if create_graph else make(Tensor, held._value + g, None)
 
     # NumPy's protocols
@@ -307,12 +308,14 @@ def stop_gradient(x: Any) -> Any:
     return x.detach() if isinstance(x, Tensor) else x
 
 
-def as_gradient(g: Any) -> Tensor:
+def as_gradient(found: dict[Node, Any], node: Node) -> Tensor:
     """A cotangent as a `.grad`: its own memory, shared with no other gradient and with nothing of the caller's."""
+    g = found[node]
     if isinstance(g, Tensor):
         return g
-    # References when nobody else holds it: the dictionary of results, its loop, this call, and the one that counts.
-    alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(g) <= 4)
+    # Held by the dictionary, by g, and by the call that counts; counted as found[node], because Python 3.14 lends a
+    # local to a call without counting it.
+    alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(found[node]) == 3)
     return lift(g if alone else np.array(g), None)
 
 

@@ -49,13 +49,13 @@ def gradients(
     found = reverse({output._node: seed}, {tensor._node for tensor in wanted}, lift if create_graph else None)
     results: list[Tensor | None] = []
     for number, tensor in enumerate(wanted):
-        g = found.get(tensor._node)
-        if g is None and not allow_unused:
+        known = tensor._node in found
+        if not known and not allow_unused:
             raise NotTrackedError(
                 f"the output does not depend on input {number} (shape {tensor.shape}); "
                 f"pass allow_unused=True to get None for it. Called {user_location()}"
             )
-        results.append(None if g is None else as_gradient(g))
+        results.append(as_gradient(found, tensor._node) if known else None)
     return rebuild(results)
 
 
