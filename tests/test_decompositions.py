@@ -56,3 +56,11 @@ def test_slope_of_the_determinant_of_a_nearly_singular_matrix_has_its_digits(n):
     x = Tensor(a, requires_grad=True)
     np.testing.assert_allclose(gradients(np.linalg.det(x), x).numpy(), exact, rtol=1e-9, atol=1e-11)
     assert checks.second_derivative_is_judged(Call(np.linalg.det, (a,)), rng)
+
+
+@pytest.mark.parametrize("a", [np.ones((3, 3)), np.stack([np.eye(2), np.ones((2, 2))]), np.zeros((3, 2))], ids=str)
+def test_qr_of_columns_that_depend_on_each_other_has_no_derivative_and_says_so(a):
+    """R's diagonal ends in something like 1e-17, by which the rule would divide: numbers, but none that mean it."""
+    x = Tensor(a, requires_grad=True)
+    with pytest.raises(np.linalg.LinAlgError, match="columns of a are not independent"):
+        gradients(np.sum(np.linalg.qr(x)[0]), x)

@@ -8,6 +8,7 @@ from calls.linalg import EINSUM, MATMUL, einsum_of, rectangular, sized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_edu import Tensor, gradients
 from tinygrad_edu.rules.indexing import getitem, scatter
 
 
@@ -101,3 +102,14 @@ FORMS = [
 @pytest.mark.parametrize("call", FORMS, ids=lambda call: f"{call.function.__name__}-{call.args[1:]}-{call.kwargs}"[:60])
 def test_every_form_of_what_has_many(call):
     passes(call, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("subscripts", ["ii->i", "iii->i", "ii->"])
+def test_an_infinite_cotangent_of_a_diagonal_stays_on_the_diagonal(subscripts):
+    x = Tensor(np.ones((2,) * subscripts.index("-")), requires_grad=True)
+    g = np.array([np.inf, 1.0]) if subscripts.endswith("i") else np.array(np.inf)
+    found = gradients(np.einsum(subscripts, x), x, Tensor(g)).numpy()
+    expected = np.zeros(x.shape)
+    for k in range(2):
+        expected[(k,) * x.ndim] = np.broadcast_to(g, 2)[k]
+    np.testing.assert_array_equal(found, expected)

@@ -175,12 +175,13 @@ def qr_argument(g: Any, z: Any, a: Any, mode: str = "reduced") -> Any:
 
 def square_qr_argument(gq: Any, gr: Any, q: Any, r: Any) -> Any:
     """For at least as many rows as columns, all of them independent: r is square and regular."""
+    lengths = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
+    least = r.shape[-1] * np.finfo(r.dtype).eps * np.max(lengths, axis=-1, initial=0.0)
+    if np.any(np.min(lengths, axis=-1, initial=np.inf) <= least):
+        raise np.linalg.LinAlgError("qr has no derivative where the columns of a are not independent")
     m = r @ mT(gr) - mT(gq) @ q
     symmetric = np.tril(m) + mT(np.tril(m, -1))
-    try:
-        return mT(np.linalg.solve(r, mT(gq + q @ symmetric)))
-    except np.linalg.LinAlgError:
-        raise np.linalg.LinAlgError("qr has no derivative where the columns of a are not independent") from None
+    return mT(np.linalg.solve(r, mT(gq + q @ symmetric)))
 
 
 derivative(np.linalg.qr, qr_argument, domain=(FULL_RANK,))

@@ -223,9 +223,9 @@ def einsum_operand(g: Any, i: int, subscripts: str, operands: Any) -> Any:
     for letter in wanted:  # a letter used twice picks a diagonal: only there does the cotangent go
         for _ in range(terms[i].count(letter) - 1):
             fresh = next(c for c in "abcdefghijklmnopqrstuvwxyz" if c not in subscripts and c not in wanted)
-            out = np.einsum(
-                f"{wanted},{letter}{fresh}->{wanted}{fresh}", out, np.eye(sizes[letter], dtype=g.dtype)
-            )
+            n, along = sizes[letter], wanted.index(letter)
+            shape = [n if axis in (along, out.ndim) else 1 for axis in range(out.ndim + 1)]
+            out = np.where(np.eye(n, dtype=bool).reshape(shape), out[..., None], 0.0)  # not · 0: inf would show
             wanted += fresh
             terms[i] = replaced_last(terms[i], letter, fresh)
     return np.transpose(out, [wanted.index(c) for c in terms[i]])
