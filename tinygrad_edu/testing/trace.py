@@ -66,7 +66,7 @@ def run_traced(f: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, Hasha
     def watch(operation: Operation, args: tuple[Any, ...], keywords: dict[str, Any], value: Any) -> None:
         for mark in marks(operation, args, keywords, value):
             digest.update(operation.name.encode())
-            digest.update(mark.tobytes())
+            digest.update((mark + 0).tobytes())  # -0.0 and 0.0 are one piece
 
     token = STATE.set(STATE.get().but(recording=False, watch=watch))
     try:
