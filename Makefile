@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # On matrices this small a second BLAS thread costs more than it gives: fivefold, where another program runs too.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help train test crosscheck bench docs lint clean
+.PHONY: help train test crosscheck mutants bench docs lint clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
 
 crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optimisers against PyTorch
 	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)
+
+mutants: $(VENV)/has-mutants  ## plant mutmut's mutations of the rules; ARGS="--sample 100" draws so many
+	$(BIN)/python tests/meta/mutants.py $(ARGS)
 
 bench: $(VENV)/has-bench  ## time the engine beside its peers, into docs/benchmarks.md; ARGS=--quick is short
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
