@@ -52,12 +52,19 @@ def leading_to(nodes: list[Node], targets: set[Node]) -> set[Node]:
 
 
 def reverse(
-    roots: Mapping[Node, Any], targets: set[Node] | None = None, lift: Lift | None = None, free: bool = False
+    roots: Mapping[Node, Any],
+    targets: set[Node] | None = None,
+    lift: Lift | None = None,
+    free: bool = False,
+    tell: Callable[..., None] | None = None,
 ) -> dict[Node, Any]:
     """The cotangents of `targets` (None: of every leaf, and of nodes that retain theirs), given those of the roots.
 
     lift    wraps a saved array as a tensor, with its node: then the rules run on tensors and the pass is recorded
     free    let each node's saved arrays go once they were used; a second pass over them raises FreedGraphError
+    tell    is told of every share before it is added: tell(node, place among its sources, g, made, share, held), where
+            `made` is what the rule returned, `share` that in its argument's shape, `held` what was added up so far;
+            it must change none of them, and may keep them all
     """
     wanted = None if targets is None else leading_to(reachable(roots), targets)
     cotangents: dict[Node, Any] = dict(roots)
@@ -70,6 +77,7 @@ def reverse(
     fresh: Node | None = None
     take, held_for = cotangents.pop, cotangents.get
     anomaly = STATE.get().anomaly
+    watched = anomaly or tell is not None
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while waiting or fresh is not None:
             if fresh is None:
@@ -88,8 +96,10 @@ def reverse(
                 if wanted is not None and wanted.isdisjoint(node.sources):
                     continue  # nothing wanted before it: its own past may be gone
             plan, feeds, kept = node.plan, node.feeds, node.kept
-            careful = plan.unusual or anomaly or chosen  # else three questions less for each share
+            careful = plan.unusual or watched or chosen  # else three questions less for each share
             if careful and type(plan.operation) is Pick:
+                if tell is not None:
+                    tell(node, 0, g, g, g, held_for(feeds))
                 fresh = file_under(cotangents, node, g)
                 continue
             if kept is FREED:
@@ -117,16 +127,21 @@ def reverse(
                     share = rule(g, kept[needs[0]])  # the comprehension below would cost 0.15 µs more
                 else:
                     share = rule(g, *[kept[k] for k in needs])
-                if careful and node in chosen and plan.operation.elementwise and not np.isfinite(np.sum(share)):
-                    share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
+                if careful:
+                    if node in chosen and plan.operation.elementwise and not np.isfinite(np.sum(share)):
+                        share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
+                    made = share
                 if not (  # the two usual cases, without a call
                     (type(share) is float64 and target.dtype is FLOAT and not target.shape)
                     or (type(share) is ndarray and share.shape == target.shape and share.dtype == target.dtype)
                 ):
                     share = fitted(share, target, node, argument)
-                if careful and (anomaly or plan.foreign):
-                    check_backward(node, argument, g, share, slope_may_be_infinite=not anomaly)
                 held = held_for(target)
+                if careful:
+                    if anomaly or plan.foreign:
+                        check_backward(node, argument, g, share, slope_may_be_infinite=not anomaly)
+                    if tell is not None:
+                        tell(node, place, g, made, share, held)
                 if held is None:
                     cotangents[target] = share
                     if target.plan is None:
