@@ -53,7 +53,7 @@ def twice_used(x, w):
 
 def adding(how):
     """reverse(), with another way to add shares up."""
-    return backward.reverse, ("sys.getrefcount(held) == 3", "False"), ("held + share", how)
+    return backward.reverse, ("sys.getrefcount(cotangents[target]) == 3", "False"), ("held + share", how)
 
 
 WIRING = {
