@@ -9,6 +9,7 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 # too_slow measures the wall clock: on a busy machine it would fail a test that is right.
@@ -17,3 +18,15 @@ settings.register_profile("default", derandomize=True, database=None, **calm)
 settings.register_profile("ci", settings.get_profile("default"))
 settings.register_profile("thorough", max_examples=1000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, see browser.py; a machine without one skips the tests that look at pages."""
+    import browser
+
+    if browser.chromium() is None:
+        pytest.skip("no chromium here")
+    running = browser.Browser()
+    yield running
+    running.close()

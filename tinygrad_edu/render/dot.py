@@ -60,12 +60,14 @@ def dot_of(view: View, direction: Literal["LR", "TB"] = "LR", wrong: int | None 
         label = scope.removeprefix(f"{around[scope]}.")
         fill = SCOPE_FILLS[depth[scope] % 2]
         box.attr("graph", label=f"<{escaped(label)}>", style="filled,rounded", color="#c9d0d6", fillcolor=fill,
-                 fontcolor=PALE, labeljust="l", margin="7", tooltip=text(scope))  # fmt: skip
+                 fontcolor=PALE, labeljust="l", margin="7", tooltip=text(scope),
+                 **{"class": "inner" if depth[scope] % 2 else "outer"})  # fmt: skip
         boxes[scope] = box
     dtype = view.nodes[view.output].dtype
     for node in view.nodes:
-        style = STYLES["output" if node.number == view.output and node.kind == "operation" else node.kind]
-        style = STYLES["wrong"] if node.number == wrong else style
+        role = "output" if node.number == view.output and node.kind == "operation" else node.kind
+        role = "wrong" if node.number == wrong else role
+        style = {**STYLES[role], "class": role}
         boxes[node.scope].node(str(node.number), label_of(node, dtype), tooltip=text(tooltip(node)), **style)
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
     for scope in sorted(around, key=len, reverse=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinygrad_edu.errors import AutodiffError
 
-__all__ = ["RenderError", "lay_out"]
+__all__ = ["RenderError", "can_lay_out", "lay_out"]
 
 SECONDS = 60.0
 # In a process of its own, as `dot` is: a layout cannot be interrupted from within, and the time limit must hold.
@@ -19,18 +19,30 @@ class RenderError(AutodiffError, RuntimeError):
     """A picture could not be laid out: Graphviz is missing, took too long, or failed."""
 
 
-def lay_out(dot: str, format: str, seconds: float = SECONDS) -> bytes:
-    """The picture, as the bytes of an SVG, PNG or PDF file. Raises RenderError, with advice."""
+def can_lay_out() -> bool:
+    """Is there a Graphviz?"""
+    return command_for("svg") is not None
+
+
+def command_for(format: str) -> list[str] | None:
+    """What lays out its standard input: the `dot` program if it is there, else Python with pygraphviz, else nothing."""
     import importlib.util
     import shutil
-    import subprocess
     import sys
 
     if program := shutil.which("dot"):
-        command = [program, f"-T{format}"]
-    elif importlib.util.find_spec("pygraphviz") is not None:
-        command = [sys.executable, "-c", BY_PYGRAPHVIZ, format]
-    else:
+        return [program, f"-T{format}"]
+    if importlib.util.find_spec("pygraphviz") is not None:
+        return [sys.executable, "-c", BY_PYGRAPHVIZ, format]
+    return None
+
+
+def lay_out(dot: str, format: str, seconds: float = SECONDS) -> bytes:
+    """The picture, as the bytes of an SVG, PNG or PDF file. Raises RenderError, with advice."""
+    import subprocess
+
+    command = command_for(format)
+    if command is None:
         raise RenderError(
             f"{format} needs Graphviz, and neither its program `dot` nor pygraphviz is here. Install one: "
             "apt-get install graphviz, brew install graphviz, or pip install pygraphviz. "
