@@ -19,7 +19,7 @@ from tinygrad_edu.memory import arrays_in
 from tinygrad_edu.seals import root_of
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["Edge", "Gradient", "View", "ViewNode", "view_of"]
+__all__ = ["Edge", "Gradient", "View", "ViewNode", "numbered", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,18 @@ def view_of(target: Tensor) -> View:
 
     Linear in the nodes, and iterative: a chain of 100,000 operations neither recurses nor crawls.
     """
+    return numbered(target)[0]
+
+
+def numbered(target: Tensor) -> tuple[View, dict[Node, int]]:
+    """view_of(target), and the number of each recorded node in it."""
     if not isinstance(target, Tensor):
         raise TypeError(f"a picture is drawn of a Tensor, not of a {type(target).__name__}; pass an output or a loss")
     value = number_text(target.item()) if target.size == 1 else None
     if target._node is None:
         only = ViewNode(0, "constant", target.name or value or "constant", target.name, "", target.shape,
                         str(target.dtype), target.size, value)  # fmt: skip
-        return View((only,), (), 0)
+        return View((only,), (), 0), {}
     found = reachable([target._node])
     homes = homes_of(found)
     nodes: list[ViewNode] = []
@@ -128,7 +133,7 @@ def view_of(target: Tensor) -> View:
         add(node)
         number = numbers[node]
         edges += [Edge(source, number, argument, argument_name(node, argument)) for argument, source in sources]
-    return View(tuple(nodes), tuple(edges), len(nodes) - 1)
+    return View(tuple(nodes), tuple(edges), len(nodes) - 1), numbers
 
 
 class Seen:
