@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-import linecache
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from types import CodeType
 from typing import Any
 
 from tinygrad_edu.backward import reachable
 from tinygrad_edu.graph import Node
 from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.view import Edge, View, view_of
+from tinygrad_edu.source import definition, source_line, source_text
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.testing.suspects import Run
 
@@ -25,45 +23,17 @@ WIDTH = 100  # of a rule's source
 
 def source_of(rule: Callable[..., Any]) -> tuple[str, str]:
     """(`lambda g, x: g * x`, `rules.py:41`): what is written there, as far as the source can be found, and where."""
-    code = rule.__code__
-    where = f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
-    lines = linecache.getlines(code.co_filename)
-    text = lambda_text(code, lines) if code.co_name == "<lambda>" else definition_text(code, lines)
-    text = " ".join((text or code.co_qualname).split())
-    return (text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"), where
+    found = definition(rule.__code__)
+    text = source_text(rule) if isinstance(found, ast.Lambda) else None if found is None else outline(found)
+    text = " ".join((text or rule.__code__.co_qualname).split())
+    return (text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"), source_line(rule)
 
 
-def lambda_text(code: CodeType, lines: list[str]) -> str | None:
-    """Among the lambdas that begin on this line, the one whose body holds the code's instructions."""
-    source = "".join(lines)
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return None
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno]
-    places = [(line, column) for line, _, column, _ in code.co_positions() if line and column]
-    for each in found:
-        end = (each.body.end_lineno or 0, each.body.end_col_offset or 0)
-        # The instruction that starts a function stands on its first line, at no column of the body.
-        if any((each.body.lineno, each.body.col_offset) <= place <= end for place in places):
-            if code.co_varnames[: code.co_argcount] == tuple(a.arg for a in each.args.args):
-                return ast.get_source_segment(source, each)
-    return ast.get_source_segment(source, found[0]) if len(found) == 1 else None
-
-
-def definition_text(code: CodeType, lines: list[str]) -> str | None:
+def outline(node: ast.FunctionDef) -> str:
     """def rule(g, x): and what it returns, if that is one line."""
-    try:
-        tree = ast.parse("".join(lines))
-    except SyntaxError:
-        return None
-    for node in ast.walk(tree):
-        first = min([node.lineno, *[d.lineno for d in node.decorator_list]]) if isinstance(node, ast.FunctionDef) else 0
-        if isinstance(node, ast.FunctionDef) and node.name == code.co_name and first == code.co_firstlineno:
-            returned = [ast.unparse(n) for n in ast.walk(node) if isinstance(n, ast.Return)]
-            rest = f" … {returned[0]}" if len(returned) == 1 else ""
-            return f"def {node.name}({ast.unparse(node.args)}):{rest}"
-    return None
+    returned = [ast.unparse(n) for n in ast.walk(node) if isinstance(n, ast.Return)]
+    rest = f" … {returned[0]}" if len(returned) == 1 else ""
+    return f"def {node.name}({ast.unparse(node.args)}):{rest}"
 
 
 def way_of(root: Node, node: Node, start: Node | None) -> list[Node]:
