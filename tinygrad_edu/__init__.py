@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, optim
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.recompute import checkpoint
-    from tinygrad_edu.render import draw
+    from tinygrad_edu.render import draw, trace_backward
 
 __all__ = [
     "Tensor",
@@ -48,6 +48,7 @@ __all__ = [
     "primitive",
     "scope",
     "stop_gradient",
+    "trace_backward",
     "value_and_grad",
     "vjp",
 ]
@@ -55,7 +56,7 @@ __all__ = [
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
     "checkpoint": "recompute", "draw": "render", "functional": "functional", "memory_report": "memory", "nn": "nn",
-    "optim": "optim",
+    "optim": "optim", "trace_backward": "render",
 }  # fmt: skip
 
 

@@ -8,5 +8,6 @@
 
 from tinygrad_edu.render.layout import RenderError
 from tinygrad_edu.render.picture import Format, Svg, draw
+from tinygrad_edu.render.trace import trace_backward
 
-__all__ = ["Format", "RenderError", "Svg", "draw"]
+__all__ = ["Format", "RenderError", "Svg", "draw", "trace_backward"]

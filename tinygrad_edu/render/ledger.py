@@ -1,0 +1,182 @@
+"""The ledger of one backward pass as plain data: what arrived at each node, and what went along each edge.
+
+    step 3   matmul, which got g          to x: rule(g, W)  of shape (4, 3)
+                                          to b: rule(g)     of shape (4, 3), summed back to (3,)
+
+It is heard from the engine's own pass, which tells of every share before it adds it: the arrays are the engine's, not
+computed again. Nodes go by their numbers in the picture of the same tensor; each edge of the picture that carries a
+gradient has one share here, and the sum of a node's shares, in their order, is its gradient to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.backward import reverse
+from tinygrad_edu.errors import NotTrackedError
+from tinygrad_edu.graph import Node, Pick, user_location
+from tinygrad_edu.operation import needs_of
+from tinygrad_edu.render.view import View, argument_name, numbered
+from tinygrad_edu.source import remark, source_line, source_text
+from tinygrad_edu.tensor import Tensor, cotangent_of
+
+__all__ = ["Ledger", "Rule", "Share", "Step", "ledger_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a share is made: the text as it stands in `where`, and what is said beside it, mostly its formula.
+
+    source is None where its file is not there to be read. needs: what it is given beside the cotangent.
+    """
+
+    source: str | None
+    formula: str | None
+    where: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one rule sent along one edge.
+
+    step      of the pass, counted from 0
+    giver     the node whose rule made it, receiver: the node of the argument; argument: which, name: what it is called
+    made      the shape that the rule returned; where it is not value's, the engine summed over what was broadcast
+    value     what was added
+    total     the sum at the receiver, with this one
+    place     for a receiver of several outputs, which of them it is for
+    """
+
+    step: int
+    giver: int
+    receiver: int
+    argument: int
+    name: str
+    made: tuple[int, ...]
+    value: Any
+    total: Any
+    rule: Rule
+    place: int | None = None
+
+    @property
+    def summed(self) -> bool:
+        """Was broadcasting undone?"""
+        return bool(self.made != np.shape(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node's turn: the cotangent that had arrived, whole by now, and the shares that its rules made of it.
+
+    cotangent  an array; for a node of several outputs, one for each
+    kept       (name, value) of what the forward pass saved for the rules
+    """
+
+    number: int
+    node: int
+    cotangent: Any
+    kept: tuple[tuple[str, Any], ...]
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """steps, in the engine's order. seed: the cotangent that the pass started from. gradients: by leaf's number."""
+
+    view: View
+    seed: Any
+    steps: tuple[Step, ...]
+    gradients: dict[int, Any]
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """All of them, in the order in which they were added."""
+        return tuple(share for step in self.steps for share in step.shares)
+
+    def received(self) -> dict[int, tuple[Share, ...]]:
+        """By node: the shares that its gradient is the sum of. The output has none: it got the seed."""
+        found: dict[int, list[Share]] = {node.number: [] for node in self.view.nodes}
+        for step in self.steps:
+            for share in step.shares:
+                found[share.receiver].append(share)
+        return {number: tuple(shares) for number, shares in found.items()}
+
+
+class Heard:
+    """What the pass told, as it came: sums are known only when the next share comes, or the pass ends."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Node, int, Any, Any, Any]] = []
+        self.totals: list[Any] = []
+        self.latest: dict[tuple[Node, int | None], int] = {}
+
+    def tell(self, node: Node, place: int, g: Any, made: Any, share: Any, held: Any) -> None:
+        receiver = node.sources[place], place_of(node)
+        if receiver[1] is not None:  # one of several outputs: their cotangents are gathered in a list
+            held = held[receiver[1]] if held is not None and len(held) > receiver[1] else None
+        if receiver in self.latest:
+            self.totals[self.latest[receiver]] = held
+        self.latest[receiver] = len(self.told)
+        self.told.append((node, place, g, np.shape(made), share))
+        self.totals.append(share)  # right where it stays the only one, or the first
+
+
+def place_of(node: Node) -> int | None:
+    """Which of its source's outputs a node picks; None for a node that computes."""
+    return node.operation.index if type(node.operation) is Pick else None
+
+
+def ledger_of(output: Tensor, gradient: Any = None) -> Ledger:
+    """The backward pass from `output`, listened to. No `.grad` is touched, and the graph stays as it is.
+
+    gradient: the cotangent to start from, of output's shape; may be left out for one element (then 1).
+    Raises what backward() would: NotTrackedError, CotangentError, FreedGraphError, MutationError, RuleError.
+    """
+    if output._node is None:
+        raise NotTrackedError(
+            f"the tensor depends on nothing that requires a gradient: no backward pass. Called {user_location()}"
+        )
+    seed = cotangent_of(output, gradient)
+    heard = Heard()
+    found = reverse({output._node: seed}, tell=heard.tell)
+    view, numbers = numbered(output)
+    arrived = {node: g for node, _, g, _, _ in heard.told} | found
+    for (receiver, place), latest in heard.latest.items():  # the last share of each brought the whole
+        heard.totals[latest] = arrived[receiver] if place is None else arrived[receiver][place]
+    rules: dict[Callable[..., Any], Rule] = {}
+    steps: list[Step] = []
+    shares: list[Share] = []
+    for k, (node, place, g, made, value) in enumerate(heard.told):
+        argument = node.plan.pullbacks[place][0]
+        shares.append(
+            Share(
+                len(steps), numbers[node], numbers[node.sources[place]], argument, argument_name(node, argument), made,
+                value, heard.totals[k], rule_of(node, argument, rules), place_of(node),
+            )
+        )  # fmt: skip
+        if k + 1 == len(heard.told) or heard.told[k + 1][0] is not node:
+            steps.append(Step(len(steps), numbers[node], g, kept_by(node), tuple(shares)))
+            shares = []
+    leaves = {numbers[node]: g for node, g in found.items() if node.operation is None}
+    return Ledger(view, seed, tuple(steps), leaves)
+
+
+def rule_of(node: Node, argument: int, known: dict[Callable[..., Any], Rule]) -> Rule:
+    """The text of the rule for an argument; of a sequence of arrays, all elements have the same."""
+    written = [rule for rule in node.operation.rules if rule is not None]
+    rule = written[0] if node.operation.sequence is not None else node.operation.rules[argument]
+    if rule not in known:
+        known[rule] = Rule(source_text(rule), remark(rule), source_line(rule), needs_of(rule))
+    return known[rule]
+
+
+def kept_by(node: Node) -> tuple[tuple[str, Any], ...]:
+    """What it saved, without the keywords that nobody gave."""
+    usual = node.operation.defaults
+    kept = zip(node.plan.names, node.saved or (), strict=True)
+    return tuple((name, value) for name, value in kept if name not in usual or value is not usual[name])

@@ -1,0 +1,150 @@
+"""The backward pass in words, one step a paragraph: for a terminal, for a screen reader, for a printed page.
+
+    Step 2 of 3. Node 2, multiply(x, x), (2,) float64, at lesson.py:4.
+      It got [1, 1].
+      To x, argument x, it sends [2, 3]: lambda g, y: g * y (elementwise.py:36).
+      To x, argument y, it sends [2, 3]: lambda g, x: g * x (elementwise.py:36).
+        Sum at x: [4, 6], complete, of 2 shares.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.render.amounts import amount
+from tinygrad_edu.render.labels import keyword_text, printable, shape_text
+from tinygrad_edu.render.ledger import Ledger, Rule, Share, Step, ledger_of
+from tinygrad_edu.render.view import View, ViewNode
+from tinygrad_edu.tensor import Tensor
+
+__all__ = ["calls_of", "name_of", "trace_backward"]
+
+
+def trace_backward(output: Tensor, gradient: Any = None, steps: int = 200) -> str:
+    """The backward pass from `output` in words: each node's turn, and at the end the sum of every leaf's gradient.
+
+    gradient: the cotangent to start from, of output's shape; may be left out for one element (then 1).
+    steps: so many are told at most, the first and the last of them.
+    A rule's text stands where it is used first. No `.grad` is touched. Raises what backward() would, and ValueError for
+    steps below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps={steps}: tell at least one")
+    ledger = ledger_of(output, gradient)
+    words = Words(ledger)
+    told = ledger.steps
+    left_out = ""
+    if len(told) > steps:
+        head = (steps + 1) // 2
+        left_out = f"{len(told) - steps:,} steps are left out here; steps={len(told)} tells them all.\n"
+        first, last = told[:head], told[len(told) - (steps - head) :]
+    else:
+        first, last = told, ()
+    paragraphs = [words.opening(), *map(words.step, first), *filter(None, [left_out]), *map(words.step, last)]
+    return "\n".join([*paragraphs, words.sums()])
+
+
+def name_of(node: ViewNode) -> str:
+    """How a sentence refers to a node: a leaf by its name, an operation by its number."""
+    if node.kind == "leaf" and node.name:
+        return printable(node.name)
+    return f"node {node.number}, {printable(node.label)}"
+
+
+def calls_of(view: View) -> list[str]:
+    """Every node as it would be written: multiply(x, #3), where #3 is the result of node 3."""
+    arguments: list[list[str]] = [[] for _ in view.nodes]
+    for edge in view.edges:
+        source = view.nodes[edge.source]
+        short = f"#{source.number}" if source.kind == "operation" or not source.name else printable(source.name)
+        arguments[edge.target].append(printable(source.label) if source.kind == "constant" else short)
+    return [
+        f"{printable(node.label)}({', '.join([*arguments[node.number], *filter(None, [keyword_text(node)])])})"
+        if node.kind == "operation" else printable(node.name or node.label)
+        for node in view.nodes
+    ]  # fmt: skip
+
+
+class Words:
+    """What the paragraphs share: how nodes are written, how many shares each gets, which rules were shown."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.nodes = ledger.view.nodes
+        self.calls = calls_of(ledger.view)
+        self.received = ledger.received()
+        self.so_far: dict[tuple[int, int | None], int] = {}
+        self.shown: dict[Rule, int] = {}
+
+    def opening(self) -> str:
+        """What is walked, and from where."""
+        output = self.nodes[self.ledger.view.output]
+        steps, leaves = len(self.ledger.steps), len(self.ledger.gradients)
+        return (
+            f"The backward pass from {name_of(output)}: {counted(steps, 'step')}, "
+            f"{counted(len(self.ledger.shares), 'share')}, {counted(leaves, 'leaf')}.\n"
+            f"It starts with the cotangent {amount(self.ledger.seed)}.\n"
+        )
+
+    def step(self, step: Step) -> str:
+        node = self.nodes[step.node]
+        facts = [f"Node {node.number}, {self.calls[step.node]}", f"{shape_text(node.shape) or 'scalar'} {node.dtype}"]
+        facts += [f"at {printable(node.where)}"] if node.where else []
+        facts += [f"in {printable(node.scope)}"] if node.scope else []
+        lines = [f"Step {step.number + 1} of {len(self.ledger.steps)}. {', '.join(facts)}."]
+        lines.append(f"  It got {amount(step.cotangent)}.")
+        for share in step.shares:
+            lines += self.share(step, share)
+        return "\n".join([*lines, ""])
+
+    def share(self, step: Step, share: Share) -> list[str]:
+        receiver = self.nodes[share.receiver]
+        lines = [f"  To {name_of(receiver)}, argument {share.name}, it sends {amount(share.value)}."]
+        if share.summed:
+            lines.append(f"    Summed from {share.made} back to {np.shape(share.value)}: it was broadcast.")
+        lines += self.rule(step, share)
+        key = share.receiver, share.place
+        count = self.so_far[key] = self.so_far.get(key, 0) + 1
+        shares = sum(each.place == share.place for each in self.received[share.receiver])
+        if shares > 1:
+            state = "complete" if count == shares else f"share {count} of {shares}"
+            lines.append(f"    Sum at {name_of(receiver)}: {amount(share.total)}, {state}.")
+        return lines
+
+    def rule(self, step: Step, share: Share) -> list[str]:
+        """Its text where it is met first, later only where that was; with what it was given."""
+        rule = share.rule
+        kept = [f"{name} = {amount(value)}" for name, value in step.kept if name in rule.needs]
+        given = [f"    With {'; '.join(kept)}."] if kept else []
+        if rule in self.shown:
+            return [f"    Rule as in step {self.shown[rule]}.", *given]
+        self.shown[rule] = step.number + 1
+        formula = [f"    Formula: {rule.formula}"] if rule.formula else []
+        if rule.source is None:
+            return [*formula, f"    Rule: {rule.where}, whose text is not there to be read.", *given]
+        if "\n" not in rule.source:
+            return [*formula, f"    Rule, {rule.where}: {rule.source}", *given]
+        return [*formula, f"    Rule, {rule.where}:", textwrap.indent(rule.source, "      "), *given]
+
+    def sums(self) -> str:
+        """Every leaf's gradient, as the sum that it is."""
+        lines = ["The gradients, and the shares that they are the sum of:"]
+        for number, gradient in self.ledger.gradients.items():
+            shares = self.received[number]
+            lines.append(f"  {name_of(self.nodes[number])} {shape_text(self.nodes[number].shape)}".rstrip())
+            width = max([len(self.calls[share.giver]) for share in shares], default=0)
+            lines += [
+                f"    step {share.step + 1:>{len(str(len(self.ledger.steps)))}}  {self.calls[share.giver]:<{width}}  "
+                f"{amount(share.value)}"
+                for share in shares
+            ]
+            lines.append(f"    sum: {amount(gradient)}")
+        return "\n".join([*lines, ""])
+
+
+def counted(number: int, noun: str) -> str:
+    plural = {"leaf": "leaves"}.get(noun, f"{noun}s")
+    return f"{number:,} {noun if number == 1 else plural}"
