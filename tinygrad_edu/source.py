@@ -19,8 +19,7 @@ Function = ast.FunctionDef | ast.Lambda
 
 def source_text(function: Callable[..., Any]) -> str | None:
     """`lambda g, x: g * x`, or a whole `def`; None where its file is not there to be read."""
-    found = definition(function.__code__)
-    return None if found is None else cut_out(found, lines_of(function.__code__))
+    return text_of(function.__code__)
 
 
 def source_line(function: Callable[..., Any]) -> str:
@@ -74,8 +73,12 @@ def parsed(source: str) -> tuple[Function, ...]:
     return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, Function))
 
 
-def cut_out(node: Function, lines: list[str]) -> str:
+@functools.lru_cache(maxsize=1024)
+def text_of(code: CodeType) -> str | None:
     """As it is written, from the left margin."""
+    node, lines = definition(code), lines_of(code)
+    if node is None:
+        return None
     if isinstance(node, ast.FunctionDef):
         return textwrap.dedent("".join(lines[first_line(node) - 1 : node.end_lineno])).rstrip()
     return str(ast.get_source_segment("".join(lines), node))
