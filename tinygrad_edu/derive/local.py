@@ -7,8 +7,6 @@ The rule is run on symbols that stand for what the node saved. Nothing is writte
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +22,7 @@ from tinygrad_edu.derive.symbols import Symbol
 from tinygrad_edu.derive.writing import Writer
 from tinygrad_edu.errors import AutodiffError, UnsupportedError
 from tinygrad_edu.graph import Node, Pick
+from tinygrad_edu.source import source_text
 
 __all__ = ["LocalRule", "local_rule"]
 
@@ -107,7 +106,7 @@ def local_rule(node: Node, names: Mapping[str, str] | None = None) -> tuple[Loca
         if expression is not None:
             latex = f"{Writer(True).name(COTANGENT + name)} = {Writer(True)(expression)}"
             text = f"{Writer(False).name(COTANGENT + name)} = {Writer(False)(expression)}"
-        told = source_of(original), COTANGENT + called.get("z", "z"), algebra(expression, node, wanted)
+        told = source_text(original) or "", COTANGENT + called.get("z", "z"), algebra(expression, node, wanted)
         found.append(LocalRule(name, argument, latex, text, *told, expression, known))
     return tuple(found)
 
@@ -134,14 +133,6 @@ def symbols_in(values: list[Any]) -> Iterator[Symbol]:
             yield one
         elif isinstance(one, list | tuple):
             yield from symbols_in(list(one))
-
-
-def source_of(rule: Any) -> str:
-    """The rule's own lines."""
-    try:
-        return textwrap.dedent(inspect.getsource(rule)).strip().rstrip(",")
-    except (OSError, TypeError):
-        return ""
 
 
 def algebra(expression: Expr | None, node: Node, wanted: tuple[int, ...]) -> str:
