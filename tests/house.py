@@ -28,7 +28,7 @@ ROWS = {
         "operators",
         "methods",
         "tensor",
-        "convolution explain memory",
+        "arguments convolution explain memory",
         "recompute transforms functional",
         "nn schedules",
         "optim numerics derive",

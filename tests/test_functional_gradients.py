@@ -29,6 +29,7 @@ CASES = {
     "log_softmax": (F.log_softmax, lambda n, m, k: [(n, m, k)]),
     "logsumexp": (F.logsumexp, lambda n, m, k: [(n, m)]),
     "logsumexp_first_axis": (lambda x: F.logsumexp(x, axis=0, keepdims=True), lambda n, m, k: [(n, m)]),
+    "linear": (F.linear, lambda n, m, k: [(n, m, k), (k, n), (n,)]),
     "layer_norm": (lambda x, w, b: F.layer_norm(x, w, b, 0.1), lambda n, m, k: [(n, m, k + 2), (k + 2,), (k + 2,)]),
     "rms_norm": (lambda x, w: F.rms_norm(x, w, 0.1), lambda n, m, k: [(n, m, k + 1), (k + 1,)]),
     "mse": (F.mse, lambda n, m, k: [(n, m), (n, m)]),

@@ -19,6 +19,7 @@ CALLS = {
     "softmax": (F.softmax, (2, 3)),
     "log_softmax": (F.log_softmax, (2, 3)),
     "logsumexp": (F.logsumexp, (2, 3)),
+    "linear": (F.linear, (2, 3), (3, 2), (2,)),
     "layer_norm": (F.layer_norm, (2, 3), (3,), (3,)),
     "rms_norm": (F.rms_norm, (2, 3), (3,)),
     "dropout": (lambda x: F.dropout(x, 0.5, np.random.default_rng(0)), (2, 3)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu import errors
 from tinygrad_edu.anomalies import detect_anomaly
 from tinygrad_edu.explain import explain
-from tinygrad_edu.graph import is_recording, no_grad, scope
+from tinygrad_edu.graph import definitions, is_recording, no_grad, scope
 from tinygrad_edu.primitive import derivative, primitive
 from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Tensor",
     "checkpoint",
+    "definitions",
     "derivative",
     "detect_anomaly",
     "draw",

@@ -238,7 +238,7 @@ def lifted(node: Node, lift: Lift) -> Any:
             out.append(tuple(lift(part, picked(node, k, part)) for k, part in enumerate(value)))
         elif name == "z":
             out.append(lift(value, node))
-        elif source >= 0 and type(inputs[source]) is Node:
+        elif 0 <= source < len(inputs) and type(inputs[source]) is Node:  # an optional one may not be there
             out.append(lift(value, inputs[source]))
         elif source == -2:
             out.append(

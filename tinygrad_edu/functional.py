@@ -3,6 +3,8 @@
 Each function takes Tensors or plain ndarrays and returns the same kind; a list is read as an ndarray. Integers are
 taken as float64, but for relu and embedding, which keep the dtype. What a softmax, a norm or an attention needs for
 its gradient, the engine derives from the few lines that say what it is.
+
+Where speed asked for a kernel, these lines are its definition: `with definitions():` runs them instead.
 """
 # mypy: disable-error-code="no-any-return"
 
@@ -14,9 +16,21 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arguments import (
+    array,
+    attention_mask,
+    check_range,
+    floating,
+    has_kernel,
+    integers,
+    optional,
+    refuse_misfits,
+    same_width,
+)
 from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
-from tinygrad_edu.errors import DtypeError, ShapeError
-from tinygrad_edu.rules import fused
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.limits import refuse_if_too_large
+from tinygrad_edu.rules import fused, fused_rows, operation_of
 from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.settings import nonnegative, share
 from tinygrad_edu.tensor import Tensor, stop_gradient
@@ -32,6 +46,7 @@ __all__ = [
     "embedding",
     "gelu",
     "layer_norm",
+    "linear",
     "log_softmax",
     "logsumexp",
     "max_pool1d",
@@ -58,6 +73,8 @@ def relu(x: A) -> A:
 def sigmoid(x: A) -> A:
     """1 / (1 + e⁻ˣ), with the exponential of −|x| only: it never overflows, and small values stay exact."""
     x = floating(x)
+    if has_kernel(x):
+        return fused.sigmoid(x)
     positive = x >= 0
     e = np.exp(where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
     return where(positive, 1.0, e) / (e + 1.0)
@@ -66,15 +83,17 @@ def sigmoid(x: A) -> A:
 def silu(x: A) -> A:
     """x · sigmoid(x), also called swish."""
     x = floating(x)
-    return x * sigmoid(x)
+    return fused.silu(x) if has_kernel(x) else x * sigmoid(x)
 
 
 def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
     """x · Φ(x), Φ the normal distribution function: by erf ("none": exact) or an older formula, "tanh"."""
     x = floating(x)
     if approximate == "none":
-        return x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
+        return fused.gelu(x) if has_kernel(x) else x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
     if approximate == "tanh":
+        if has_kernel(x):
+            return fused.gelu_tanh(x)
         inner = (x * x * 0.044715 + 1.0) * x * math.sqrt(2 / math.pi)  # x*x*x: x**3 costs 28 times as much
         return x * (np.tanh(inner) * 0.5 + 0.5)
     raise ValueError(f"gelu: approximate={approximate!r}; choose 'none' (erf) or 'tanh'")
@@ -86,6 +105,8 @@ def softmax(x: A, axis: int = -1) -> A:
     Along an axis of size 0 it has nothing to say: the result is as empty as x. So is log_softmax's.
     """
     x = floating(x)
+    if has_kernel(x) and is_last(axis, x):
+        return fused_rows.softmax(x)
     e = np.exp(x - shift(x, axis))
     return e / total(e, axis)
 
@@ -93,6 +114,8 @@ def softmax(x: A, axis: int = -1) -> A:
 def log_softmax(x: A, axis: int = -1) -> A:
     """log softmax(x); logits of ±1000 neither overflow nor lose the gradient."""
     x = floating(x)
+    if has_kernel(x) and is_last(axis, x):
+        return fused_rows.log_softmax(x)
     shifted = x - shift(x, axis)
     return shifted - np.log(total(np.exp(shifted), axis))
 
@@ -100,9 +123,17 @@ def log_softmax(x: A, axis: int = -1) -> A:
 def logsumexp(x: A, axis: int = -1, keepdims: bool = False) -> A:
     """log Σ eˣ along `axis`; −inf for a row of nothing but −inf, and for a row of nothing."""
     x = floating(x)
-    top = highest(x, axis)
-    result = np.log(total(np.exp(x - shift(x, axis)), axis)) + where(top == np.inf, 0.0, top)
+    if has_kernel(x) and is_last(axis, x):
+        result = fused_rows.logsumexp(x)
+    else:
+        top = highest(x, axis)
+        result = np.log(total(np.exp(x - shift(x, axis)), axis)) + where(top == np.inf, 0.0, top)
     return result if keepdims else np.squeeze(result, axis=axis)
+
+
+def is_last(axis: int, x: Any) -> bool:
+    """Along the last axis, where rows lie in one piece, kernels run."""
+    return isinstance(axis, int) and axis in (-1, x.ndim - 1) and x.ndim > 0
 
 
 def shift(x: A, axis: int) -> A:
@@ -127,14 +158,34 @@ def total(e: A, axis: int) -> A:
     return sums + (sums == 0)  # not where(): behind it, the 0 · inf of a logit of +inf would pass for "not selected"
 
 
+def linear(x: A, weight: A, bias: A | None = None) -> A:
+    """x @ weight + bias. x (..., D), weight (D, E), bias (E,) or None; returns (..., E)."""
+    x, weight, bias = floating(x), floating(weight), optional(bias)
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[:1] or (bias is not None and bias.shape != weight.shape[1:]):
+        raise ShapeError(
+            f"linear: x {x.shape} @ weight {weight.shape} + bias {None if bias is None else bias.shape}: "
+            "they must be (..., D), (D, E) and (E,)"
+        )
+    if has_kernel(x, weight, bias):
+        refuse_if_too_large(LINEAR, (*x.shape[:-1], weight.shape[1]), x.dtype.itemsize, f"{x.shape} @ {weight.shape}")
+        return fused.linear(x, weight, bias)
+    y = x @ weight
+    return y if bias is None else y + bias
+
+
+LINEAR = operation_of(fused.linear)
+
+
 def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:
     """(x − mean) / √(var + eps) · weight + bias over the last axis; var is the biased variance.
 
     x (..., D), D > 0; weight, bias (D,) or None. With D = 1 every row is 0/√eps = 0.
     """
-    x, weight, bias = floating(x), array(weight), array(bias)
+    x, weight, bias = floating(x), optional(weight), optional(bias)
     same_width("layer_norm", x, weight=weight, bias=bias)
     eps = nonnegative("layer_norm: eps", eps)
+    if has_kernel(x, weight, bias):
+        return fused_rows.layer_norm(x, weight, bias, eps)
     centred = x - np.mean(x, axis=-1, keepdims=True)
     y = centred / np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True) + eps)
     if weight is not None:
@@ -144,9 +195,11 @@ def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float 
 
 def rms_norm(x: A, weight: A | None = None, eps: float = 1e-5) -> A:
     """x / √(mean x² + eps) · weight over the last axis. x (..., D), D > 0; weight (D,) or None."""
-    x, weight = floating(x), array(weight)
+    x, weight = floating(x), optional(weight)
     same_width("rms_norm", x, weight=weight)
     eps = nonnegative("rms_norm: eps", eps)
+    if has_kernel(x, weight):
+        return fused_rows.rms_norm(x, weight, eps)
     y = x / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + eps)
     return y if weight is None else y * weight
 
@@ -205,8 +258,11 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
     scores = logits.reshape(-1, logits.shape[-1])                       # (N, V)
     if rows.size < wanted.size:
         scores = scores[rows]
+    wanted = wanted.reshape(-1)[rows]
+    if has_kernel(scores):
+        return fused_rows.cross_entropy(scores, wanted, label_smoothing)
     shifted = scores - shift(scores, axis=-1)
-    picked = shifted[np.arange(rows.size), wanted.reshape(-1)[rows]]    # (N,)
+    picked = shifted[np.arange(rows.size), wanted]                      # (N,)
     if label_smoothing:
         picked = picked * (1 - label_smoothing) + np.mean(shifted, axis=-1) * label_smoothing
     return np.mean(np.log(total(np.exp(shifted), axis=-1)).reshape(-1) - picked)
@@ -235,82 +291,9 @@ def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = Fals
     q, k, v = floating(q), floating(k), floating(v)
     refuse_misfits(q.shape, k.shape, v.shape)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
-    if mask is not None:
-        scores = where(attention_mask(mask, scores.shape), scores, -np.inf)
-    weights = softmax(scores)                                           # (..., T, S)
+    allowed = None if mask is None else attention_mask(mask, scores.shape)
+    if has_kernel(scores):
+        weights = fused_rows.softmax(scores, allowed)
+    else:
+        weights = softmax(scores if allowed is None else where(allowed, scores, -np.inf))   # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
-
-
-def refuse_misfits(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> None:
-    wrong = ""
-    if not q or len(k) < 2 or len(v) < 2:
-        wrong = "k and v need two axes, (..., S, d) and (..., S, e)"
-    elif q[-1] != k[-1] or not q[-1]:
-        wrong = "the last axes of q and k must be equal, and not 0: they are multiplied"
-    elif k[-2] != v[-2]:
-        wrong = f"{k[-2]} keys cannot weigh {v[-2]} values; the last axes but one must be equal"
-    elif not q[:-2] == k[:-2] == v[:-2]:
-        try:
-            np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
-        except ValueError:
-            wrong = "the leading axes do not broadcast; make them equal or 1"
-    if wrong:
-        raise ShapeError(f"attention: q {q}, k {k}, v {v}: {wrong}")
-
-
-def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
-    allowed = plain(mask)
-    if allowed.dtype != bool:
-        raise DtypeError(f"attention: the mask is {allowed.dtype}; it must be boolean, True = may attend")
-    fits = [m in (1, n) for m, n in zip(allowed.shape[::-1], shape[::-1], strict=False)]
-    if allowed.ndim > len(shape) or not all(fits):
-        raise ShapeError(f"attention: a mask {allowed.shape} does not broadcast to the scores {shape}")
-    return allowed
-
-
-LISTS = (list, tuple, int, float)
-
-
-def array(x: Any) -> Any:
-    """A list or a number as an ndarray, everything else as it is: it may be a Tensor, or None."""
-    return np.asarray(x) if isinstance(x, LISTS) else x
-
-
-def floating(x: Any) -> Any:
-    """x in floating point: unsigned integers would wrap around in −x and in x − max(x)."""
-    x = array(x)
-    kind = getattr(getattr(x, "dtype", None), "kind", "")
-    if kind in ("b", "i", "u"):
-        return x.astype(np.float64)
-    if kind not in ("f", "O"):
-        raise DtypeError(f"functional takes real numbers: a Tensor, an ndarray or a list, not {x!r:.40}")
-    return x
-
-
-def plain(x: object) -> NDArray[Any]:
-    return x._value if isinstance(x, Tensor) else np.asarray(x)
-
-
-def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
-    found = plain(ids)
-    if not found.size:
-        return found.astype(np.intp)  # an empty list has no dtype of its own
-    if found.dtype.kind not in "iu":
-        raise DtypeError(f"{function}: {what} are {found.dtype}; they must be integers")
-    return found
-
-
-def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted: Any = True) -> None:
-    wrong = counted & ((ids < 0) | (ids >= size))
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        at = f" at position {place[0] if len(place) == 1 else place}" if place else ""
-        raise IndexError(f"{function}: {what} {ids[place]}{at} is outside [0, {size})")
-
-
-def same_width(function: str, x: Any, **tables: Any) -> None:
-    if not x.ndim or not x.shape[-1]:
-        raise ShapeError(f"{function}: x has shape {x.shape}; there is no last axis to take a mean over")
-    for name, table in tables.items():
-        if table is not None and table.shape != x.shape[-1:]:
-            raise ShapeError(f"{function}: {name} has shape {table.shape}, x {x.shape} wants {x.shape[-1:]}")

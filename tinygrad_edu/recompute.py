@@ -36,8 +36,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         if any(node.number > start for node in made):
             sources = entries(made, start)
 
+            defined = STATE.get().defined
+
             def again() -> list[Tensor]:
-                token = STATE.set(STATE.get().but(recording=True))  # also when backward() runs under no_grad
+                # As the first time, also when backward() runs under no_grad or outside definitions().
+                token = STATE.set(STATE.get().but(recording=True, defined=defined))
                 try:
                     outputs = flatten(f(*args, **keywords))[0]
                 finally:

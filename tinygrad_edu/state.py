@@ -17,6 +17,7 @@ __all__ = [
     "INSIDE",
     "STATE",
     "State",
+    "definitions",
     "getframe",
     "is_recording",
     "location",
@@ -33,9 +34,10 @@ class State:
 
     variables: the inputs of the transforms (grad, vjp, ...) whose function is running, outermost first.
     watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
+    defined: run what defines a kernel, instead of the kernel.
     """
 
-    __slots__ = ("anomaly", "recording", "scope", "variables", "watch")
+    __slots__ = ("anomaly", "defined", "recording", "scope", "variables", "watch")
 
     def __init__(
         self,
@@ -44,9 +46,10 @@ class State:
         anomaly: bool = False,
         variables: frozenset[Any] = frozenset(),
         watch: Callable[..., None] | None = None,
+        defined: bool = False,
     ) -> None:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
-        self.watch = watch
+        self.watch, self.defined = watch, defined
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
@@ -73,11 +76,25 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
+def definitions() -> Iterator[None]:
+    """Within it `functional` runs (and a graph shows) the forward code that defines an operation, not its kernel.
+
+    Softmax, the norms, GELU and the like have kernels of their own, for speed; the numbers are the same to the last
+    digits. `with definitions(): loss = f(x)` records exp, max, sum and a division in place of one softmax.
+    """
+    token = STATE.set(STATE.get().but(defined=True))
+    try:
+        yield
+    finally:
+        STATE.reset(token)
+
+
+@contextmanager
 def scope(name: str) -> Iterator[None]:
     """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
-    token = STATE.set(State(state.recording, path, state.anomaly, state.variables, state.watch))
+    token = STATE.set(State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined))
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ An operation without a counterpart stands in WITHOUT, with the reason; one that 
 import zlib
 
 import elementwise
+import fused
 import indexing
 import linalg
 import pytest
@@ -19,7 +20,7 @@ import tinygrad_edu  # noqa: F401  (fills the registry)
 from tinygrad_edu.primitive import registry
 
 DRAWS = 20
-TABLES = (elementwise, reductions, shapes, linalg, indexing, signals)
+TABLES = (elementwise, reductions, shapes, linalg, indexing, signals, fused)
 CASES = {function: case for table in TABLES for function, case in table.CASES.items()}
 WITHOUT = {function: reason for table in TABLES for function, reason in table.WITHOUT.items()}
 DIFFERENTIABLE = {function: one for function, one in registry().items() if one.kind in ("rule", "composite")}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import functional
+from tinygrad_edu.arguments import array
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.nn.module import Module, Parameter
 from tinygrad_edu.settings import nonnegative, share
@@ -28,13 +29,10 @@ class Linear(Module):
         self.bias = Parameter(np.zeros(out_features), dtype) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:                     # (..., in)
-        x = functional.array(x)
+        x = array(x)
         if x.shape[-1:] != self.weight.shape[:1]:
             raise ShapeError(f"Linear: the last axis of x {x.shape} must be {self.weight.shape[0]}")
-        y: Tensor = x @ self.weight                             # (..., out)
-        if self.bias is not None:
-            y = y + self.bias
-        return y
+        return functional.linear(x, self.weight, self.bias)     # (..., out)
 
     def extra_repr(self) -> str:
         return ", ".join([*map(str, self.weight.shape), *(["bias=False"] if self.bias is None else [])])

@@ -9,6 +9,7 @@ from tinygrad_edu.primitive import Operation, Primitive, registry
 from tinygrad_edu.rules import (
     elementwise,
     fused,
+    fused_rows,
     indexing,
     left_out,
     linalg,
@@ -22,6 +23,7 @@ from tinygrad_edu.rules import (
 __all__ = [
     "elementwise",
     "fused",
+    "fused_rows",
     "indexing",
     "left_out",
     "linalg",

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_edu.primitive import composite, derivative
+from tinygrad_edu.rules.pieces import rows_of
 
-__all__ = ["mT", "with_subscripts"]
+__all__ = ["mT", "matmul_left", "matmul_right", "with_subscripts"]
 
 
 def mT(x: Any) -> Any:
@@ -20,11 +21,6 @@ def mT(x: Any) -> Any:
 
 
 # z = x @ y. A vector stands for one row on the left and one column on the right.
-
-
-def rows_of(shape: tuple[int, ...]) -> int:
-    """How many rows a stack of matrices has, laid flat; reshape's -1 cannot tell where there are no columns."""
-    return math.prod(shape[:-1])
 
 
 def matmul_left(g: Any, x_shape: Any, y: Any) -> Any:

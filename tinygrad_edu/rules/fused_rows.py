@@ -1,0 +1,191 @@
+"""Kernels along the last axis: softmax and its logarithm, the norms, the cross-entropy.
+
+Each is held to its definition, the forward code in functional.py, by tests; `with definitions():` runs that instead.
+What a rule could keep of the forward pass but need not (a mean, a softmax) it works out again: cheaper than memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.primitive import primitive
+from tinygrad_edu.rules.pieces import by_pieces, inner, over_rows, sums
+
+__all__ = ["cross_entropy", "layer_norm", "log_softmax", "logsumexp", "rms_norm", "softmax"]
+
+# Between −HARMLESS and HARMLESS no e^x, nor a sum of many, overflows or loses digits: rows need no shift. By itemsize.
+HARMLESS = {4: 40.0, 8: 300.0}
+
+
+def harmless(x: Any) -> bool:
+    bound = HARMLESS.get(x.dtype.itemsize, 0.0) if x.size else 0.0
+    return bound > 0 and bool(np.min(x) >= -bound and np.max(x) <= bound)  # and no NaN: it compares false
+
+
+def shifted(x: Any) -> tuple[Any, Any]:
+    """x less each row's maximum, and that; or x itself and 0.0, where no row needs it. inf − inf is avoided."""
+    if harmless(x):
+        return x, 0.0
+    top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
+    return x - np.where(np.abs(top) == np.inf, 0.0, top).astype(x.dtype), top
+
+
+def total(e: Any) -> Any:
+    """Σ e, or 1 where that is 0: then every e is 0, and 0 / 1 is 0."""
+    s = sums(e)
+    s += s == 0
+    return s
+
+
+@by_pieces
+def softmax_value(x: Any, allowed: Any) -> Any:
+    if allowed is None:
+        e = np.exp(shifted(x)[0])
+    elif harmless(x):
+        e = np.exp(x)
+        e *= allowed
+    else:
+        e = np.exp(shifted(np.where(allowed, x, -np.inf).astype(x.dtype))[0])
+    e /= total(e)
+    return e
+
+
+@by_pieces
+def softmax_slope(g: Any, z: Any) -> Any:
+    """dx = z ⊙ (g − Σ g ⊙ z)."""
+    dx = g * z
+    dx -= z * sums(dx)
+    return dx
+
+
+@primitive(lambda g, z: softmax_slope(g, z), neutral="mask")
+def softmax(x: Any, mask: Any = None) -> Any:
+    """eˣ / Σ eˣ; 0 where mask, boolean, is False, and in a row of nothing but −inf. mask broadcasts to x (..., D)."""
+    if mask is not None:
+        mask = mask.reshape((1,) * (x.ndim - mask.ndim) + mask.shape).astype(x.dtype)
+    return softmax_value(x, mask)
+
+
+@by_pieces
+def log_softmax_value(x: Any) -> Any:
+    x, _ = shifted(x)
+    return x - np.log(total(np.exp(x)))
+
+
+@by_pieces
+def log_softmax_slope(g: Any, z: Any) -> Any:
+    """dx = g − softmax(x) Σ g."""
+    share = np.exp(z)
+    share *= sums(g)
+    return g - share
+
+
+@primitive(lambda g, z: log_softmax_slope(g, z))
+def log_softmax(x: Any) -> Any:
+    """log (eˣ / Σ eˣ)."""
+    return log_softmax_value(x)
+
+
+@by_pieces
+def logsumexp_value(x: Any) -> Any:
+    x, top = shifted(x)
+    return np.log(total(np.exp(x))) + np.where(top == np.inf, 0.0, top).astype(x.dtype)
+
+
+@primitive(lambda g, x: g * softmax(x))
+def logsumexp(x: Any) -> Any:
+    """log Σ eˣ, (..., 1)."""
+    return logsumexp_value(x)
+
+
+def deviations(x: Any) -> Any:
+    """x − mean x."""
+    return x - sums(x) / x.shape[-1]
+
+
+def scale(c: Any, eps: float) -> Any:
+    """1 / √(mean c² + eps)."""
+    return 1.0 / np.sqrt(inner(c, c) / c.shape[-1] + eps)
+
+
+@by_pieces
+def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> Any:
+    c = deviations(x) if centre else x
+    y = c * scale(c, eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+@by_pieces
+def norm_slope(g: Any, x: Any, weight: Any, eps: float, centre: bool) -> Any:
+    """With c = x − mean x, r = 1/√(mean c² + eps), h = g ⊙ weight: dx = r (h − mean h − c r² mean(h ⊙ c)).
+
+    Without centring c = x, and nothing but the term mean h falls away.
+    """
+    c = deviations(x) if centre else x
+    h = g if weight is None else g * weight
+    r = scale(c, eps)
+    dx = (deviations(h) if centre else h) - c * (r * r * inner(h, c) / c.shape[-1])
+    dx *= r
+    return dx
+
+
+def norm_weight(g: Any, x: Any, eps: float, centre: bool) -> Any:
+    """Σ over the rows of g ⊙ c r."""
+    return over_rows(weighed(g, x, eps, centre))
+
+
+@by_pieces
+def weighed(g: Any, x: Any, eps: float, centre: bool) -> Any:
+    c = deviations(x) if centre else x
+    out = g * c
+    out *= scale(c, eps)
+    return out
+
+
+@primitive(
+    lambda g, x, weight=None, eps=1e-5: norm_slope(g, x, weight, eps, True),
+    lambda g, x, eps=1e-5: norm_weight(g, x, eps, True),
+    lambda g: over_rows(g),
+)
+def layer_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """(x − mean) / √(var + eps) · weight + bias. weight, bias (D,) or None."""
+    return norm_value(x, weight, bias, eps, True)
+
+
+@primitive(
+    lambda g, x, weight=None, eps=1e-5: norm_slope(g, x, weight, eps, False),
+    lambda g, x, eps=1e-5: norm_weight(g, x, eps, False),
+)
+def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
+    """x / √(mean x² + eps) · weight. weight (D,) or None."""
+    return norm_value(x, weight, None, eps, False)
+
+
+@by_pieces
+def losses(scores: Any, targets: Any, smoothing: float) -> Any:
+    """−log softmax(scores)[target] of each row, (N, 1); with smoothing a, of (1−a) onehot + a/V."""
+    scores, _ = shifted(scores)
+    picked = np.take_along_axis(scores, targets, axis=-1)
+    if smoothing:
+        picked = picked * (1 - smoothing) + sums(scores) * (smoothing / scores.shape[-1])
+    return np.log(total(np.exp(scores))) - picked
+
+
+def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """(softmax − wanted) / N, where wanted = (1−a) onehot + a/V."""
+    count, classes = scores.shape
+    wanted = np.full(scores.shape, smoothing / classes, scores.dtype)
+    wanted[np.arange(count), targets] += 1 - smoothing
+    d = softmax(scores) - wanted
+    d *= g / count
+    return d
+
+
+@primitive(cross_entropy_scores)
+def cross_entropy(scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Mean of −log softmax(scores)[target]. scores (N, V), targets (N,) int, N > 0."""
+    return np.mean(losses(scores, targets[:, None], smoothing))

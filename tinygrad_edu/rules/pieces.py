@@ -1,0 +1,83 @@
+"""Large arrays, piece by piece: a chain of operations costs one trip to memory, not one for each of its steps.
+
+Every step of x * (erf(x) + 1) reads an array and writes one; where they do not fit into the cache, that is what takes
+the time. A formula that works row by row may as well be worked out for a few rows at a time.
+
+Sums along short rows, and over many rows, are products with ones: NumPy's own begin anew with every row.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["by_pieces", "inner", "over_rows", "rows_of", "sums"]
+
+PIECE = 1 << 17  # bytes of one array: four of them fit into a core's cache
+
+
+def by_pieces(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The same formula, on pieces of its arrays where these are large ndarrays.
+
+    formula takes x (..., D), then anything else; of that, arrays with as many axes as x are cut where x is, unless
+    they are repeated there (size 1). It works along the last axis, if along any, and returns an array of x's shape or,
+    where each row becomes one number, (..., 1). What is not an ndarray, such as a Tensor, is given to it whole.
+    """
+
+    @functools.wraps(formula)
+    def run(x: Any, *others: Any) -> Any:
+        if type(x) is not np.ndarray or x.nbytes <= 2 * PIECE or x.ndim < 2:
+            return formula(x, *others)
+        rows = PIECE // (x.nbytes // len(x))  # 0: not one along the first axis is small enough
+        out = None
+        for start in range(0, len(x), rows or 1):
+            part = slice(start, start + rows) if rows else start
+            made = run(x[part], *[cut(each, x, part) for each in others])
+            out = np.empty((*x.shape[:-1], made.shape[-1]), made.dtype) if out is None else out
+            out[part] = made
+        return out
+
+    return run
+
+
+def cut(array: Any, x: np.ndarray, part: slice | int) -> Any:
+    """The part of an argument that belongs to a part of x."""
+    if type(array) is not np.ndarray or array.ndim != x.ndim:
+        return array
+    if len(array) == len(x):
+        return array[part]
+    return array if isinstance(part, slice) else array[0]
+
+
+def exact_in_products(x: Any) -> bool:
+    """Do products of matrices add up as precisely as np.sum? Not in float16, which has no wider sums there."""
+    return bool(x.dtype.itemsize >= 4)
+
+
+def sums(x: Any) -> Any:
+    """Σ along the last axis, kept with size 1."""
+    if not exact_in_products(x):
+        return np.sum(x, axis=-1, keepdims=True)
+    return (x @ np.ones(x.shape[-1], x.dtype))[..., None]
+
+
+def inner(x: Any, y: Any) -> Any:
+    """Σ x ⊙ y along the last axis, kept with size 1."""
+    return np.vecdot(x, y)[..., None] if exact_in_products(x) else np.sum(x * y, axis=-1, keepdims=True)
+
+
+def rows_of(shape: tuple[int, ...]) -> int:
+    """How many rows a stack of matrices has, laid flat; reshape's -1 cannot tell where there are no columns."""
+    return math.prod(shape[:-1])
+
+
+def over_rows(x: Any) -> Any:
+    """Σ over all axes but the last."""
+    if not exact_in_products(x):
+        return np.sum(x, axis=tuple(range(x.ndim - 1)))
+    rows = rows_of(x.shape)
+    return np.ones(rows, x.dtype) @ np.reshape(x, (rows, x.shape[-1]))
