@@ -83,6 +83,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         function: Any = ufunc if method == "__call__" else REDUCTIONS.get(ufunc) if method == "reduce" else None
+        if any(each is inputs[0] for each in keywords.get("out", ())):
+            del keywords["out"]  # t *= y: a symbol is a value, and the name t stands for another one from here on
         if function is None or "out" in keywords:
             raise UnsupportedError(f"np.{ufunc.__name__}.{method}, or out=, has no symbolic form")
         if method == "reduce":
