@@ -10,6 +10,7 @@ import pytest
 
 import transformer.cli
 from tinygrad_edu import errors
+from tinygrad_edu.render.layout import can_lay_out
 from transformer import report
 from transformer.cli import main
 from transformer.tokens import VOCABULARY
@@ -117,28 +118,36 @@ def test_generate_answers_each_question_on_a_line(runs, capsys, monkeypatch):
 def test_draw_writes_the_graph_of_a_part(runs, capsys, monkeypatch, tmp_path, part, run):
     asked = []
 
-    def draw(target, format, path):
-        asked.append((format, path.name))
-        assert target.requires_grad
-        path.write_text(part)
+    def draw(target, *inputs, path, **wishes):
+        asked.append(path.name)
+        made = target(*inputs)
+        assert (made[0] if isinstance(made, tuple) else made).requires_grad
+        assert wishes["heat"] == "bytes" and wishes["depth"] == 1
 
     monkeypatch.setattr(transformer.cli, "draw", draw)
     question = "Max(1,6,2)" if run == "encoder-1" else "Max(1,6)"
     arguments = [part, "--run", run, "--question", question, "--output", str(tmp_path / "v1.2")]
+    arguments += ["--heat", "bytes", "--depth", "1"]
     code, out, _ = call(capsys, "draw", *arguments, runs=runs)
     assert code == 0 and part in out and question in out
-    assert asked == [("dot", "v1.2.dot"), ("svg", "v1.2.svg")]
+    assert asked == ["v1.2.dot", "v1.2.svg"]
 
 
 def test_draw_really_draws(runs, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = call(capsys, "draw", "--run", "encoder-1", runs=runs)
-    assert code == 0 and (tmp_path / "graph.dot").read_text().startswith("digraph")
+    kinds = ["dot", "json", "text", *(["html", "svg", "png", "pdf"] if can_lay_out() else [])]
+    arguments = ["loss", "--run", "encoder-1", "--heat", "gradient", "--format", *kinds]
+    code, out, _ = call(capsys, "draw", *arguments, runs=runs)
+    assert code == 0 and out.count("graph.") == len(kinds)
+    starts = {"dot": b"digraph", "json": b"{", "txt": b"embedding", "html": b"<!DOCTYPE html>", "svg": b"<?xml",
+              "png": b"\x89PNG", "pdf": b"%PDF"}  # fmt: skip
+    for file in tmp_path.iterdir():
+        assert file.read_bytes().startswith(starts[file.suffix[1:]])
 
 
 def test_without_graphviz_draw_prints_text_and_says_why(runs, capsys, tmp_path, monkeypatch):
-    def draw(target, format, path=None):
-        if format == "svg":
+    def draw(target, *inputs, path=None, format=None, **wishes):
+        if path is not None and path.suffix == ".svg":
             raise errors.AutodiffError("svg needs Graphviz")
         return "the graph as text"
 

@@ -158,10 +158,11 @@ def nested(blocks=3):
 
 def test_folding_takes_the_deepest_scopes_first_and_says_what_it_folded():
     loss = nested()
-    whole = draw(loss, "text")
-    some = draw(loss, "text", budget=20)
-    few = draw(loss, "text", budget=6)
-    assert "operations" not in whole
+    whole = draw(loss, "text", repeats=False)
+    some = draw(loss, "text", budget=20, repeats=False)
+    few = draw(loss, "text", budget=6, repeats=False)
+    assert "folded" not in whole
+    assert "drawn as 11: the scopes inside are folded" in some and "drawn as 5: the scopes are folded" in few
     assert some.count("attention: 10 operations") == 3 and some.count("add(") == 3
     assert few.count(": 11 operations") == 3 and "blocks.1" in few and "attention" not in few
     assert "keeps" in few and "sum(" in few
@@ -183,7 +184,7 @@ def test_folding_keeps_to_the_budget_and_loses_no_operation(budget, blocks):
     assert len(view.nodes) <= max(budget, 1)
     counts = {"operation": 0, "leaf": 0, "constant": 0}
     for node in view.nodes:
-        for kind, count in node.folded or [(node.kind, 1)]:
+        for kind, count in node.folded or ((node.kind, 1),):
             counts[kind] += count
     kinds = [node.kind for node in whole.nodes]
     assert counts == {kind: kinds.count(kind) for kind in counts}
@@ -205,7 +206,8 @@ def test_a_chain_of_100_000_operations_is_drawn_without_recursion():
     for _ in range(100_000):
         x = -x
     text = draw(x, "text", budget=10)
-    assert len(text.splitlines()) == 10 and "99,992 operations" in text
+    assert "100,001 nodes drawn as 10: 99,992 in the middle are folded" in text
+    assert len(text.splitlines()) == 2 + 10 and "…: 99,992 operations" in text
 
 
 def test_scopes_nested_300_deep_do_not_recurse():

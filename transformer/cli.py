@@ -28,11 +28,12 @@ from transformer.train import Epoch, TrainConfig, TrainingError, find_run, new_r
 __all__ = ["main"]
 
 QUESTION = "Max(1,6,2)"
-PARTS: dict[str, Callable[[Transformer, Tensor, int], Tensor]] = {
-    "attention": lambda model, x, layer: model.blocks[layer].attention(x, None)[0],
-    "feed_forward": lambda model, x, layer: model.blocks[layer].feed_forward(x),
-    "norm": lambda model, x, layer: model.blocks[layer].norm1(x),
-    "block": lambda model, x, layer: model.blocks[layer](x, None)[0],
+# Part of a block -> the module, and what it takes beside its input.
+PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
+    "attention": (lambda block: block.attention, (None,)),
+    "feed_forward": (lambda block: block.feed_forward, ()),
+    "norm": (lambda block: block.norm1, ()),
+    "block": (lambda block: block, (None,)),
 }
 
 
@@ -128,24 +129,31 @@ def draw_command(args: argparse.Namespace) -> int:
     tokens = np.array([encode(args.question)])
     if not 0 <= args.layer < len(model.blocks):
         raise ValueError(f"layer = {args.layer}: this model has layers 0 to {len(model.blocks) - 1}")
-    if args.part in PARTS:
-        x = Tensor(model.embedding(tokens).detach(), requires_grad=True, name="x")
-        target = PARTS[args.part](model, x, args.layer)
-    else:
-        target = model(tokens)
-        if args.part == "loss":
-            target = functional.cross_entropy(target if target.ndim == 2 else target[:, -1], np.array(right[:1]))
     if not args.output.name:
         raise ValueError(f"output = {str(args.output)!r}: it must name a file, without an ending")
-    dot, svg = (args.output.with_name(args.output.name + ending) for ending in (".dot", ".svg"))
-    draw(target, "dot", dot)
-    try:
-        draw(target, "svg", svg)
-    except errors.AutodiffError as error:  # no Graphviz, or too slow: the graph as text, and why
-        print(draw(target, "text"))
-        print(f"{dot}; no SVG: {error}", file=sys.stderr)
-        return 0
-    print(f"{svg} and {dot}: {args.part} of {args.question}")
+
+    def loss(tokens: Any) -> Any:
+        logits = model(tokens)
+        return functional.cross_entropy(logits if logits.ndim == 2 else logits[:, -1], np.array(right[:1]))
+
+    target: Callable[..., Any] = loss if args.part == "loss" else model
+    inputs: tuple[Any, ...] = (tokens,)
+    if args.part in PARTS:
+        module, others = PARTS[args.part]
+        target = module(model.blocks[args.layer])
+        inputs = (Tensor(model.embedding(tokens).detach(), requires_grad=True, name="x"), *others)
+    wishes = {name: getattr(args, name) for name in ("budget", "depth", "direction", "theme", "heat", "gradients")}
+    done = []
+    for kind in args.format or ["dot", "svg"]:
+        path = args.output.with_name(f"{args.output.name}.{'txt' if kind == 'text' else kind}")
+        try:
+            draw(target, *inputs, path=path, **wishes)
+        except errors.AutodiffError as error:  # no Graphviz, or too slow: the graph as text, and why
+            print(draw(target, *inputs, format="text", **wishes))
+            print(f"no {path}: {error}", file=sys.stderr)
+            return 0 if args.format is None else 2
+        done.append(str(path))
+    print(f"{' and '.join(done)}: {args.part} of {args.question}")
     return 0
 
 
@@ -211,12 +219,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("question")
     one = command("generate", generate_command, "answer many questions", '"Max(5,3,9)" "Min(4,2,8)"')
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
-    one = command("draw", draw_command, "draw the graph of a layer as SVG and DOT", "attention --layer 1")
+    one = command("draw", draw_command, "draw the graph of a layer", "model --format html --heat gradient")
     parts = (*PARTS, "model", "loss")
     one.add_argument("part", nargs="?", choices=parts, default="attention", help=f"{', '.join(parts)} [attention]")
     one.add_argument("--layer", type=int, default=0, metavar="K", help="which layer, from 0 [0]")
     one.add_argument("--question", default=QUESTION, help=f"what is computed [{QUESTION}]")
     one.add_argument("--output", type=Path, default=Path("graph"), metavar="PATH", help="without an ending [graph]")
+    kinds = ("svg", "html", "png", "pdf", "dot", "json", "text")
+    one.add_argument("--format", nargs="+", choices=kinds, metavar="KIND", help=f"{', '.join(kinds)} [dot svg]")
+    one.add_argument("--depth", type=int, metavar="N", help="how many scopes inside each other are open [all that fit]")
+    one.add_argument("--budget", type=int, default=400, metavar="N", help="beyond so many nodes it folds [400]")
+    one.add_argument("--direction", choices=("LR", "TB"), help="to the right or down [LR; html: TB]")
+    one.add_argument("--theme", choices=("light", "dark", "colour-blind"), help="[light; html: the reader's]")
+    one.add_argument("--heat", choices=("gradient", "value", "bytes", "time"), help="what colours measure [nothing]")
+    one.add_argument("--gradients", action="store_true", help="run a backward pass, for the loss")
     return top
 
 

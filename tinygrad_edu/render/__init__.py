@@ -1,13 +1,14 @@
 """Pictures of the graph behind a tensor. Graphviz comes last and may be absent.
 
-    Tensor ──view_of──> View, plain data ──fold──> View of at most `budget` nodes ──> DOT ──> SVG, PNG, PDF
-                                                                                  └─> text
+    Tensor ──view_of──> View, plain data ──once, fold──> View of at most `budget` nodes ──> DOT ──> SVG, PNG, PDF, HTML
+                                                                                       └─> text, JSON
 
-`render.view` is the place to start for a picture of one's own: its View is numbers, strings and tuples.
+`render.plain` is the place to start for a picture of one's own: its View is numbers, strings and tuples.
 """
 
 from tinygrad_edu.render.layout import RenderError
-from tinygrad_edu.render.picture import Format, Svg, draw
+from tinygrad_edu.render.picture import draw
+from tinygrad_edu.render.shown import Drawn, Format, Image
 from tinygrad_edu.render.trace import trace_backward
 
-__all__ = ["Format", "RenderError", "Svg", "draw", "trace_backward"]
+__all__ = ["Drawn", "Format", "Image", "RenderError", "draw", "trace_backward"]

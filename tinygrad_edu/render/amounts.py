@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.render.labels import printable, shape_text
-from tinygrad_edu.render.view import number_text, value_text
+from tinygrad_edu.render.labels import number_text, printable, shape_text, value_text
 
 __all__ = ["amount", "amount_data", "facts_of"]
 

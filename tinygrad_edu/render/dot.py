@@ -1,7 +1,7 @@
 """A view as DOT, the language of Graphviz: scopes as boxes, names on parameters, shapes under everything.
 
-Two fills, told apart by any eye: blue for leaves, which receive a gradient, and orange for the output it starts from.
-Constants are grey and without a frame; no gradient flows along their dashed edges.
+Leaves, which receive a gradient, and the output it starts from have colours and outlines of their own; constants are
+pale and without a frame, and no gradient flows along their dashed edges.
 
 Labels are written in Graphviz's markup, so every word from outside passes through `escaped`. Nodes and clusters are
 named by their numbers, and nothing from outside becomes a URL.
@@ -12,63 +12,90 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from tinygrad_edu.render.fold import depths, parents
-from tinygrad_edu.render.labels import contents, gradient_text, keyword_text, printable, shape_text, tooltip
-from tinygrad_edu.render.view import View, ViewNode
+from tinygrad_edu.render.fold import depths, parameters, parents, title
+from tinygrad_edu.render.labels import (
+    contents,
+    counted,
+    gradient_text,
+    keyword_text,
+    printable,
+    shape_text,
+    tooltip,
+    value_of,
+)
+from tinygrad_edu.render.palette import STEPS, THEMES, Direction, Heat, Palette, Theme, heat_of, mixed
+from tinygrad_edu.render.plain import Scope, View, ViewNode
 
 __all__ = ["dot_of"]
 
 FONT = "Helvetica,Arial,sans-serif"
-INK, PALE, LINE = "#1f2933", "#5f6b76", "#8a949e"
-GRADIENT = "#00664b"
-# Okabe and Ito's blue and vermilion, which every kind of colour vision tells apart; the fills are tints of them.
-STYLES: Mapping[str, Mapping[str, str]] = {
-    "operation": {"style": "filled,rounded", "fillcolor": "#ffffff", "color": LINE},
-    "leaf": {"style": "filled", "fillcolor": "#ddedf8", "color": "#0072b2"},
-    "constant": {"shape": "plaintext", "margin": "0.04,0.02", "fontcolor": PALE},
-    "folded": {"style": "filled,rounded", "peripheries": "2", "fillcolor": "#ffffff", "color": LINE},
-    "output": {"style": "filled,rounded", "fillcolor": "#fdebdd", "color": "#d55e00", "penwidth": "1.4"},
-    "wrong": {"style": "filled,rounded", "fillcolor": "#f6c1c1", "color": "#c00000", "penwidth": "2.4"},
+SHAPES: Mapping[str, Mapping[str, str]] = {
+    "operation": {"style": "filled,rounded"},
+    "leaf": {"style": "filled"},
+    "constant": {"shape": "plaintext", "margin": "0.04,0.02"},
+    "outside": {"shape": "plaintext", "margin": "0.04,0.02"},
+    "folded": {"style": "filled,rounded", "peripheries": "2"},
+    "output": {"style": "filled,rounded", "penwidth": "1.4"},
+    "wrong": {"style": "filled,rounded", "penwidth": "2.4"},
 }
-SCOPE_FILLS = ("#f7f8fa", "#eff1f4")  # by turns, so that a box is seen inside a box
 # The order of the arguments of these is no news.
 SYMMETRIC = frozenset({"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2"})
 
 
-def dot_of(view: View, direction: Literal["LR", "TB"] = "LR", wrong: int | None = None) -> str:
+def dot_of(
+    view: View,
+    direction: Direction = "LR",
+    wrong: int | None = None,
+    theme: Theme = "light",
+    heat: Heat | None = None,
+) -> str:
     """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red."""
     import graphviz
 
+    colours = THEMES[theme]
+    warmth = heat_of(view.nodes, heat) if heat else None
+    notes = [*view.notes, *([warmth.legend] if warmth else [])]
+    lines = "".join(f'{escaped(note)}<BR ALIGN="LEFT"/>' for note in notes)
+    caption = {"label": f"<{lines}>", "labelloc": "b", "labeljust": "l", "fontcolor": colours.pale, "fontsize": "9"}
     dot = graphviz.Digraph(
         "computation",
-        graph_attr={"rankdir": direction, "bgcolor": "#ffffff", "fontname": FONT, "fontsize": "10", "pad": "0.2",
-                    "nodesep": "0.18", "ranksep": "0.28"},
-        node_attr={"shape": "box", "fontname": FONT, "fontsize": "10", "fontcolor": INK, "margin": "0.09,0.045",
-                   "height": "0.2", "width": "0.2"},
-        edge_attr={"color": LINE, "arrowsize": "0.55", "fontname": FONT, "fontsize": "7", "fontcolor": PALE,
-                   "labeldistance": "1.3"},
+        graph_attr={"rankdir": direction, "bgcolor": colours.paper, "fontname": FONT, "fontsize": "10", "pad": "0.2",
+                    "nodesep": "0.18", "ranksep": "0.28", **(caption if notes else {})},
+        node_attr={"shape": "box", "fontname": FONT, "fontsize": "10", "fontcolor": colours.ink,
+                   "margin": "0.09,0.045", "height": "0.2", "width": "0.2"},
+        edge_attr={"color": colours.line, "arrowsize": "0.55", "fontname": FONT, "fontsize": "7",
+                   "fontcolor": colours.pale, "labeldistance": "1.3"},
     )  # fmt: skip
     if direction == "TB":
         dot.attr(ordering="in")  # the first argument comes from the left; from left to right it would be the lowest
     around = parents(view)
     depth = depths(around)
+    inside = parameters_of(view, around)
     boxes: dict[str, Any] = {"": dot}
     for number, scope in enumerate(around):
         box = graphviz.Digraph(name=f"cluster_{number}")
-        label = scope.removeprefix(f"{around[scope]}.")
-        fill = SCOPE_FILLS[depth[scope] % 2]
-        box.attr("graph", label=f"<{escaped(label)}>", style="filled,rounded", color="#c9d0d6", fillcolor=fill,
-                 fontcolor=PALE, labeljust="l", margin="7", tooltip=text(scope),
+        box.attr("graph", label=scope_label(view, scope, around[scope], inside[scope], colours.pale),
+                 style="filled,rounded", color=colours.frame, fillcolor=colours.scopes[depth[scope] % 2],
+                 fontcolor=colours.pale, fontsize="10", labelloc="t", labeljust="l", margin="7", tooltip=text(scope),
                  **{"class": "inner" if depth[scope] % 2 else "outer"})  # fmt: skip
         boxes[scope] = box
     dtype = view.nodes[view.output].dtype
+    known = all(node.statistics is not None for node in view.nodes if node.kind == "operation")  # or a few would puzzle
     for node in view.nodes:
         role = "output" if node.number == view.output and node.kind == "operation" else node.kind
         role = "wrong" if node.number == wrong else role
-        style = {**STYLES[role], "class": role}
-        boxes[node.scope].node(str(node.number), label_of(node, dtype), tooltip=text(tooltip(node)), **style)
+        style = {**SHAPES[role], "class": role}
+        if role in ("constant", "outside"):
+            style["fontcolor"] = colours.pale
+        else:
+            style |= {"fillcolor": colours.fills[role], "color": colours.frames[role]}
+        if warmth and role not in ("constant", "outside"):
+            step = warmth.steps.get(node.number, 0)
+            style |= {"fillcolor": mixed(*colours.heat, step / (STEPS - 1)), "class": f"{role} heat{step}"}
+        boxes[node.scope].node(str(node.number), label_of(node, dtype, colours, known or node.number == view.output),
+                               tooltip=text(tooltip(node)), **style)  # fmt: skip
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
     for scope in sorted(around, key=len, reverse=True):
         boxes[around[scope]].subgraph(boxes[scope])
@@ -82,31 +109,51 @@ def dot_of(view: View, direction: Literal["LR", "TB"] = "LR", wrong: int | None 
     return str(dot.source)
 
 
-def label_of(node: ViewNode, usual_dtype: str) -> str:
-    """What it is in bold, its name, shape and gradient below; the dtype only where it is not the output's."""
+def parameters_of(view: View, around: dict[str, str]) -> Counter[str]:
+    """How many parameters stand in each scope and those inside it."""
+    inside: Counter[str] = Counter()
+    for node in view.nodes:
+        inside[node.scope] += parameters(node)
+    for scope in sorted(around, key=len, reverse=True):
+        inside[around[scope]] += inside[scope]
+    return inside
+
+
+def scope_label(view: View, scope: str, around: str, inside: int, pale: str) -> str:
+    """attention   Attention(4 heads), 16,384 parameters"""
+    about = view.scopes.get(scope, Scope())
+    facts = [f"{about.kind}({about.note})" if about.kind else about.note] if about.note else []
+    facts += [counted(inside, about)] if inside else []
+    note = f"   {small(', '.join(facts), pale)}" if facts else ""
+    return f"<{escaped(title(view, scope, around))}{note}>"
+
+
+def label_of(node: ViewNode, usual_dtype: str, colours: Palette, values: bool) -> str:
+    """What it is in bold, its name, shape, value and gradient below; the dtype only where it is not the output's."""
+    pale = colours.pale
     if node.kind == "constant":
         lines = [escaped(node.label)]
-    elif node.kind == "folded":
-        lines = [f"<B>{escaped(node.label)}</B>", small(contents(node))]
     else:
         lines = [f"<B>{escaped(node.label)}</B>"]
         if node.kind == "operation" and node.name:
             lines.append(f"<I>{escaped(node.name)}</I>")
-        if given := keyword_text(node):
-            lines.append(small(given, INK))
+        if node.kind == "folded":
+            lines += [small(line, pale) for line in contents(node)]
+        elif given := keyword_text(node):
+            lines.append(small(given, colours.ink))
     shape = shape_text(node.shape)
     if node.dtype != usual_dtype and (shape or node.kind != "constant"):
         shape = f"{shape} {node.dtype}".strip()
-    if node.value is not None and node.kind != "constant":
-        shape = f"{shape} = {node.value}".strip()
     if shape:
-        lines.append(small(shape))
+        lines.append(small(shape, pale))
+    if values and node.kind != "constant" and (value := value_of(node)):
+        lines.append(small(value, pale))
     if node.gradient is not None:
-        lines.append(small(gradient_text(node.gradient, node.size), GRADIENT))
+        lines.append(small(gradient_text(node.gradient, node.size), colours.gradient))
     return f"<{'<BR/>'.join(lines)}>"
 
 
-def small(line: str, colour: str = PALE) -> str:
+def small(line: str, colour: str) -> str:
     return f'<FONT POINT-SIZE="8" COLOR="{colour}">{escaped(line)}</FONT>'
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinygrad_edu.errors import AutodiffError
 
-__all__ = ["RenderError", "can_lay_out", "lay_out"]
+__all__ = ["RenderError", "TooSlow", "can_lay_out", "lay_out"]
 
 SECONDS = 60.0
 # In a process of its own, as `dot` is: a layout cannot be interrupted from within, and the time limit must hold.
@@ -17,6 +17,10 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 
 class RenderError(AutodiffError, RuntimeError):
     """A picture could not be laid out: Graphviz is missing, took too long, or failed."""
+
+
+class TooSlow(RenderError):
+    """The layout took over the time that it was given."""
 
 
 def can_lay_out() -> bool:
@@ -53,7 +57,7 @@ def lay_out(dot: str, format: str, seconds: float = SECONDS) -> bytes:
     try:
         done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise RenderError(
+        raise TooSlow(
             f"the layout took over {seconds:g} seconds and was stopped; a smaller budget= folds more of the graph"
         ) from None
     except OSError as error:

@@ -41,7 +41,7 @@ def page(
     data: Any = None,
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
-    theme: Literal["auto", "light", "dark"] = "auto",
+    theme: Literal["auto", "light", "dark", "colour-blind"] = "auto",
 ) -> str:
     """The file's text. title: plain text. body: HTML, in which words from outside were escaped. data: for JSON.
 
@@ -114,7 +114,9 @@ def inline_svg(svg: str, label: str) -> str:
         if tag == "title" and into is not top:
             into.set("data-name", element.text or "")
             continue
-        if tag in SHAPES:
+        if tag == "polygon" and into is top:
+            continue  # the paper
+        if tag in SHAPES and (tag != "g" or into is top):
             known = {name: element.attrib[name] for name in (*SHAPES[tag], *PAINT) if name in element.attrib}
             into = ElementTree.SubElement(into, tag, known)
             into.text = element.text if tag == "text" else None

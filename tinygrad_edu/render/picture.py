@@ -1,68 +1,151 @@
-"""`draw`: one tensor in, one picture out."""
+"""`draw`: a tensor, or a function and what goes into it, as a picture."""
 
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Callable
+from typing import Any
 
-from tinygrad_edu.render.layout import lay_out
+from tinygrad_edu.render.layout import TooSlow, can_lay_out, lay_out
+from tinygrad_edu.render.palette import HEATS, THEMES, Direction, Heat, Theme
+from tinygrad_edu.render.plain import View
+from tinygrad_edu.render.shown import Drawn, Format, Image
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["Format", "Svg", "draw"]
+__all__ = ["draw"]
 
-Format = Literal["svg", "dot", "text", "png", "pdf"]
 SUFFIXES: dict[str, Format] = {
-    ".svg": "svg", ".dot": "dot", ".gv": "dot", ".txt": "text", ".png": "png", ".pdf": "pdf",
+    ".svg": "svg", ".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot", ".txt": "text", ".json": "json",
+    ".png": "png", ".pdf": "pdf",
 }  # fmt: skip
-
-
-class Svg(str):
-    """An SVG file's text, which a notebook shows as the picture it is."""
-
-    def _repr_svg_(self) -> str:
-        return str(self)
+LEAST = 12  # nodes to which a picture is folded when its layout takes too long
+SLOW = "The layout took too long: more is folded than was asked."
 
 
 def draw(
-    target: Tensor,
+    target: Tensor | Callable[..., Any],
+    *inputs: Any,
     format: Format | None = None,
     path: str | os.PathLike[str] | None = None,
     budget: int = 400,
-    direction: Literal["LR", "TB"] = "LR",
-) -> str | bytes:
-    """A picture of the graph that leads to `target`; also written to `path` if there is one.
+    depth: int | None = None,
+    repeats: bool | None = None,
+    direction: Direction | None = None,
+    theme: Theme | None = None,
+    heat: Heat | None = None,
+    gradients: bool = False,
+) -> Drawn | Image:
+    """A picture of the graph that leads to a tensor; also written to `path` if there is one.
 
         draw(loss)                                  # an SVG, shown by a notebook
-        draw(loss, path="loss.png", direction="TB")
+        draw(loss, path="loss.html")                # to pan, zoom, search, and open what is folded
         print(draw(loss, "text"))
+        draw(model, tokens, depth=1, heat="bytes")  # runs the model, so that all values and times are known
 
-    format: "svg", "dot" or "text" (a str), "png" or "pdf" (bytes); left out, path's ending tells, else "svg".
-    budget: beyond so many nodes whole scopes become one box each, the deepest first. direction: "LR" or "TB".
-    Needs the `dot` program or pygraphviz, except for "text" and "dot"; raises RenderError if neither is there.
+    target: a Tensor; or a module or function, with its inputs, that returns one, or a tuple that begins with one. A
+    function's float arrays become tensors under the names of its parameters.
+    format: "svg", "html", "dot", "text" or "json" (a str), "png" or "pdf" (bytes); left out, path's ending tells, else
+    "svg". Alone after a tensor, it needs no keyword.
+    budget: beyond so many nodes equal scopes in a row are drawn once, then whole scopes become one box each, the
+    deepest first. depth: so many scopes inside each other are open at most. repeats: draw equal scopes in a row once
+    (True), or never (False). Whatever is folded, the picture says so.
+    direction: "LR", to the right, or "TB", down; left out, pages read down and all else to the right. theme: "light",
+    "dark" or "colour-blind", which has stronger contrasts; left out, a page follows its reader's system, and all else
+    is light.
+    heat: colour nodes by "gradient", "value", "bytes" (kept for backward) or "time" (of a run: pass the function).
+    gradients: run a backward pass for this picture alone, to show the gradient by every node; `.grad` stays as it is.
+
+    Needs the `dot` program or pygraphviz, except for "text", "dot" and "json"; without either the format that nobody
+    asked for becomes "text", with a hint, and the others raise RenderError. So does a layout of over a minute that
+    folding did not shorten. Raises ValueError for an impossible wish, TypeError for what has no graph.
     """
-    # Here, not above: `import tinygrad_edu` must not wait for what only a picture needs.
-    from tinygrad_edu.render.dot import dot_of
-    from tinygrad_edu.render.fold import fold
-    from tinygrad_edu.render.text import text_of
-    from tinygrad_edu.render.view import view_of
-
-    if format is None:
-        format = "svg" if path is None else SUFFIXES.get(os.path.splitext(path)[1].lower())
-    if format is None or format not in SUFFIXES.values():
-        wrong = f"format={format!r}" if format is not None else f"the ending of {os.fspath(path or '')!r}"
-        raise ValueError(f"{wrong} is no format; there are svg, dot, text, png and pdf")
-    if direction not in ("LR", "TB"):
-        raise ValueError(f'direction={direction!r}: "LR" reads from left to right, "TB" from top to bottom')
-    view = fold(view_of(target), budget)
-    picture: str | bytes
-    if format == "text":
-        picture = text_of(view)
-    else:
-        picture = dot_of(view, direction)
-        if format != "dot":
-            drawn = lay_out(picture, format)
-            picture = Svg(drawn.decode()) if format == "svg" else drawn
+    if isinstance(target, Tensor) and len(inputs) == 1 and format is None:
+        format, inputs = inputs[0], ()
+    asked = chosen(format, path)
+    for name, value, known in (
+        ("direction", direction, (None, "LR", "TB")), ("theme", theme, (None, *THEMES)), ("heat", heat, (None, *HEATS)),
+    ):  # fmt: skip
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: there is {', '.join(map(repr, known))}")
+    whole = view(target, inputs, gradients or heat == "gradient")
+    hint = ""
+    if asked is None and not can_lay_out():
+        hint = "(Install Graphviz for a picture: apt-get install graphviz, or pip install pygraphviz.)\n"
+    form = asked or ("text" if hint else "svg")
+    while True:
+        try:
+            picture = pictured(whole, form, budget, depth, repeats, direction, theme, heat)
+            break
+        except TooSlow:
+            if budget <= LEAST:
+                raise
+            budget = max(LEAST, min(budget, len(whole.nodes)) // 4)
+            whole = whole._replace(notes=(*whole.notes, SLOW))
+    if hint and isinstance(picture, Drawn):
+        picture = Drawn(picture + hint, "text")
     if path is not None:
         with open(path, "wb") as file:
             file.write(picture.encode() if isinstance(picture, str) else picture)
     return picture
+
+
+def chosen(format: Format | None, path: str | os.PathLike[str] | None) -> Format | None:
+    """The format that was asked for; None if any will do."""
+    if format is None and path is None:
+        return None
+    if format is None and path is not None:
+        format = SUFFIXES.get(os.path.splitext(path)[1].lower())
+        wrong = f"the ending of {os.fspath(path)!r}"
+    else:
+        wrong = f"format={format!r}"
+    if format not in SUFFIXES.values():
+        raise ValueError(f"{wrong} is no format; there are svg, html, dot, text, json, png and pdf")
+    return format
+
+
+def view(target: Any, inputs: tuple[Any, ...], gradients: bool) -> View:
+    """What is to be seen of a tensor, or of the function after it was run."""
+    # Here, not above: `import tinygrad_edu` must not wait for what only a picture needs.
+    from tinygrad_edu.nn import Module
+    from tinygrad_edu.render.run import named_inputs, run, scopes_of
+    from tinygrad_edu.render.view import numbered
+
+    if isinstance(target, Tensor) or not callable(target) or (isinstance(target, Module) and not inputs):
+        if inputs:
+            raise TypeError(f"inputs are for a function or a module; this is a {type(target).__name__}")
+        return numbered(target, gradients=gradients)[0]
+    given = inputs if isinstance(target, Module) else named_inputs(target, inputs)
+    output, facts, seconds = run(target, given)
+    return numbered(output, facts, seconds, scopes_of(target), gradients)[0]
+
+
+def pictured(
+    whole: View,
+    format: Format,
+    budget: int,
+    depth: int | None,
+    repeats: bool | None,
+    direction: Direction | None,
+    theme: Theme | None,
+    heat: Heat | None,
+) -> Drawn | Image:
+    from tinygrad_edu.render.dot import dot_of
+    from tinygrad_edu.render.explorer import html_of
+    from tinygrad_edu.render.fold import fold
+    from tinygrad_edu.render.repeats import once
+    from tinygrad_edu.render.text import text_of
+
+    if format == "html":
+        return Drawn(html_of(whole, budget, depth, direction, theme, heat), format)
+    crowded = len(whole.nodes) > budget or depth is not None
+    seen = once(whole) if repeats or (repeats is None and crowded) else whole
+    seen = fold(seen, budget, depth)
+    if format == "text":
+        return Drawn(text_of(seen), format)
+    if format == "json":
+        return Drawn(seen.to_json(), format)
+    dot = dot_of(seen, direction or "LR", theme=theme or "light", heat=heat)
+    if format == "dot":
+        return Drawn(dot, format)
+    drawn = lay_out(dot, format)
+    return Drawn(drawn.decode(), format) if format == "svg" else Image(drawn, format)

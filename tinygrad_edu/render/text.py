@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from tinygrad_edu.render.fold import depths, parents
-from tinygrad_edu.render.labels import contents, gradient_text, printable, shape_text
-from tinygrad_edu.render.view import View, ViewNode
+from tinygrad_edu.render.fold import depths, parents, title
+from tinygrad_edu.render.labels import contents, gradient_text, printable, shape_text, value_of
+from tinygrad_edu.render.plain import View, ViewNode
 
 __all__ = ["text_of"]
 
@@ -23,19 +23,19 @@ def text_of(view: View) -> str:
     for edge in view.edges:
         arguments[edge.target].append(reference(view.nodes[edge.source]))
     width = len(str(len(view.nodes) - 1))
-    lines = []
+    lines = [f"({note})" for note in view.notes]
     open_scope = ""
     for node in view.nodes:
         if node.kind == "constant" and len(view.nodes) > 1:
             continue
         if node.scope != open_scope:
-            lines += headings(node.scope, open_scope, around, depth)
+            lines += headings(view, node.scope, open_scope, around, depth)
             open_scope = node.scope
         lines.append(f"{'  ' * depth[node.scope]}{node.number:>{width}}  {line_of(node, arguments[node.number])}")
     return "\n".join(lines) + "\n"
 
 
-def headings(scope: str, left: str, around: dict[str, str], depth: dict[str, int]) -> list[str]:
+def headings(view: View, scope: str, left: str, around: dict[str, str], depth: dict[str, int]) -> list[str]:
     """The scopes entered on the way from `left` to `scope`, outermost first."""
     opened = {""}
     while left:
@@ -43,7 +43,7 @@ def headings(scope: str, left: str, around: dict[str, str], depth: dict[str, int
         left = around[left]
     entered = []
     while scope not in opened:
-        entered.append(f"{'  ' * (depth[scope] - 1)}{printable(scope.removeprefix(f'{around[scope]}.'))}:")
+        entered.append(f"{'  ' * (depth[scope] - 1)}{printable(title(view, scope, around[scope]))}:")
         scope = around[scope]
     return entered[::-1]
 
@@ -60,7 +60,7 @@ def reference(node: ViewNode) -> str:
 def line_of(node: ViewNode, arguments: list[str]) -> str:
     label = printable(node.label)
     if node.kind == "folded":
-        facts = [f"{label}: {contents(node)}" + (f"  from {', '.join(arguments)}" if arguments else "")]
+        facts = [f"{label}: {', '.join(contents(node))}" + (f"  from {', '.join(arguments)}" if arguments else "")]
     elif node.kind == "operation":
         given = [*arguments, *(f"{name}={printable(value)}" for name, value in node.keywords)]
         facts = [f"{label}({', '.join(given)})" + (f" = {printable(node.name)}" if node.name else "")]
@@ -69,8 +69,8 @@ def line_of(node: ViewNode, arguments: list[str]) -> str:
     facts.append(f"{shape_text(node.shape) or 'scalar'} {node.dtype}")
     if node.kind == "leaf":
         facts.append("leaf")
-    if node.value is not None and node.kind != "constant":
-        facts.append(f"= {node.value}")
+    if value := value_of(node):
+        facts.append(value)
     if node.gradient is not None:
         facts.append(gradient_text(node.gradient, node.size))
     if node.saved_bytes:

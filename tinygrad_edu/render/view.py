@@ -1,14 +1,12 @@
-"""The graph behind a tensor as plain data: what every picture of it is made from.
+"""The graph behind a tensor as a View: walked once, linear in its nodes, without recursion.
 
-Nodes are numbered 0, 1, 2, ... in topological order, never by id(), so that pictures are the same from run to run.
 A leaf or a constant stands right before the operation that first uses it; an operation that uses a tensor twice has two
 edges from it.
 """
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,135 +14,140 @@ import numpy as np
 from tinygrad_edu.backward import reachable
 from tinygrad_edu.graph import Fixed, Node, location
 from tinygrad_edu.memory import arrays_in
+from tinygrad_edu.render.labels import value_text
+from tinygrad_edu.render.plain import Edge, Scope, Statistics, View, ViewNode, statistics_of
+from tinygrad_edu.render.run import Fact, Facts, fact_of, gradients_of, known_values
 from tinygrad_edu.seals import root_of
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["Edge", "Gradient", "View", "ViewNode", "numbered", "view_of"]
+__all__ = ["Edge", "Scope", "Statistics", "View", "ViewNode", "numbered", "view_of"]
+
+LARGE = 50_000  # nodes; of more, nobody reads the numbers of each
 
 
-@dataclass(frozen=True)
-class Gradient:
-    """A gradient in three numbers. norm and largest are over its finite elements, largest without its sign."""
-
-    norm: float
-    largest: float
-    nonfinite: int
-
-
-@dataclass(frozen=True)
-class ViewNode:
-    """One box of a picture.
-
-    kind         "leaf" (wants a gradient), "operation", "constant" (wants none), or "folded": several in one
-    label        the operation, the leaf's name inside its scope, the constant's value, or the folded scope
-    name         the tensor's full name, if it has one
-    shape        of the value; a tuple of shapes (and dtypes) where there are several outputs
-    value        the number itself, where it is known and there is just one
-    keywords     what the rules keep besides arrays: axis, index, ...
-    saved_bytes  what it keeps for the backward pass; None once that was let go
-    where        lesson.py:41
-    folded       for a folded node, how many of each kind it stands for
-    """
-
-    number: int
-    kind: str
-    label: str
-    name: str | None = None
-    scope: str = ""
-    shape: tuple[Any, ...] = ()
-    dtype: str = ""
-    size: int = 1
-    value: str | None = None
-    keywords: tuple[tuple[str, str], ...] = ()
-    gradient: Gradient | None = None
-    saved_bytes: int | None = 0
-    where: str | None = None
-    folded: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Edge:
-    """source is argument number `argument` of target; name is the parameter it is bound to."""
-
-    source: int
-    target: int
-    argument: int
-    name: str
-
-
-@dataclass(frozen=True)
-class View:
-    """nodes[k].number is k. output: the node of the tensor that was asked for."""
-
-    nodes: tuple[ViewNode, ...]
-    edges: tuple[Edge, ...]
-    output: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dictionaries only, ready for JSON."""
-        nodes = [
-            {**vars(node), "keywords": dict(node.keywords), "folded": dict(node.folded),
-             "gradient": None if node.gradient is None else dict(vars(node.gradient))}
-            for node in self.nodes
-        ]  # fmt: skip
-        return {"nodes": nodes, "edges": [dict(vars(edge)) for edge in self.edges], "output": self.output}
-
-
-def view_of(target: Tensor) -> View:
+def view_of(target: Tensor, gradients: bool = False) -> View:
     """The graph that leads to `target`; a tensor without one is a single constant.
 
-    Linear in the nodes, and iterative: a chain of 100,000 operations neither recurses nor crawls.
+    Values are told where an operation keeps them for the backward pass, gradients where they were left in `.grad`.
+    gradients: run a backward pass for this view alone, which tells the gradient by every node.
+    Linear in the nodes, and iterative: a chain of a million operations neither recurses nor crawls. Of a graph of more
+    than 50,000 nodes no statistics are taken.
     """
-    return numbered(target)[0]
+    return numbered(target, gradients=gradients)[0]
 
 
-def numbered(target: Tensor) -> tuple[View, dict[Node, int]]:
-    """view_of(target), and the number of each recorded node in it."""
+def numbered(
+    target: Tensor,
+    facts: Facts | None = None,
+    seconds: Mapping[Node, float] | None = None,
+    scopes: Mapping[str, Scope] | None = None,
+    gradients: bool = False,
+) -> tuple[View, dict[Node, int]]:
+    """view_of(target), and the number of each recorded node in it. facts, seconds: of a run, see render/run.py."""
     if not isinstance(target, Tensor):
         raise TypeError(f"a picture is drawn of a Tensor, not of a {type(target).__name__}; pass an output or a loss")
-    value = number_text(target.item()) if target.size == 1 else None
+    own = fact_of(target)
     if target._node is None:
-        only = ViewNode(0, "constant", target.name or value or "constant", target.name, "", target.shape,
-                        str(target.dtype), target.size, value)  # fmt: skip
-        return View((only,), (), 0), {}
+        label = target.name or (own.value if own and target.size == 1 else None) or "constant"
+        only = ViewNode(0, "constant", label, target.name, "", target.shape, str(target.dtype), target.size)
+        return View((with_fact(only, own),), (), 0, scopes or {}), {}
     found = reachable([target._node])
-    homes = homes_of(found)
-    nodes: list[ViewNode] = []
-    edges: list[Edge] = []
-    numbers: dict[Node, int] = {}
-    seen = Seen()
-
-    def add(node: Node) -> None:
-        number = numbers[node] = len(nodes)
-        nodes.append(tracked(number, node, homes.get(node), value if node is target._node else None, seen))
-
-    for node in found:
-        if node.operation is None and node is not target._node:
-            continue  # a leaf comes right before its first use
-        sources = []
-        for argument, given in enumerate(node.inputs):
-            if type(given) is Node:
-                if given not in numbers:
-                    add(given)
-                sources.append((argument, numbers[given]))
-            elif given is not None:
-                sources.append((argument, len(nodes)))
-                nodes.append(constant(len(nodes), given, node.scope))
-        add(node)
-        number = numbers[node]
-        edges += [Edge(source, number, argument, argument_name(node, argument)) for argument, source in sources]
-    return View(tuple(nodes), tuple(edges), len(nodes) - 1), numbers
+    large = len(found) > LARGE
+    walk = Walk(found, {} if large else known_values(found) if facts is None else dict(facts))
+    if own is not None:
+        walk.facts[target._node] = own
+    if seconds is not None:
+        walk.seconds = seconds
+    notes = []
+    if large:
+        notes.append(f"Of {len(found):,} operations and leaves: too many to show values and gradients.")
+        walk.gradients = {}
+    elif gradients:
+        walk.gradients, why = gradients_of(target)
+        notes += [why] if why else []
+    if not large and not notes:
+        notes += missing(found, walk.gradients)
+    return walk.view(target._node, scopes or {}, tuple(notes)), walk.numbers
 
 
-class Seen:
-    """What a walk learns once: whose memory was counted, which dtypes and lines were written out."""
+def missing(found: list[Node], gradients: Mapping[Node, Statistics] | None) -> list[str]:
+    """What to say of the leaves that have no gradient, which is not a gradient of zero."""
+    leaves = [node for node in found if node.plan is None]
+    known = [node for node in leaves if node.grad is not None or (gradients is not None and node in gradients)]
+    if not leaves or len(known) == len(leaves):
+        return []
+    if not known:
+        return ["No gradients: backward() was not run."]
+    return [f"No gradient yet at {len(leaves) - len(known):,} of {len(leaves):,} leaves."]
 
-    __slots__ = ("dtypes", "lines", "memory")
 
-    def __init__(self) -> None:
+class Walk:
+    """One way through the graph: what is known of its nodes, and what was learnt on the way.
+
+    gradients: None where those left in `.grad` are told.
+    """
+
+    def __init__(self, found: list[Node], facts: Facts) -> None:
+        self.found, self.facts = found, facts
+        self.seconds: Mapping[Node, float] = {}
+        self.gradients: Mapping[Node, Statistics] | None = None
+        self.homes = homes_of(found)
+        self.numbers: dict[Node, int] = {}
+        self.nodes: list[ViewNode] = []
+        self.edges: list[Edge] = []
+        # Learnt once: whose memory was counted, which dtypes and lines were written out.
         self.memory: set[int] = set()
         self.dtypes: dict[Any, str] = {}
         self.lines: dict[tuple[int, int], str] = {}
+
+    def view(self, target: Node, scopes: Mapping[str, Scope], notes: tuple[str, ...]) -> View:
+        for node in self.found:
+            if node.plan is None and node is not target:
+                continue  # a leaf comes right before its first use
+            sources = []
+            for argument, given in enumerate(node.inputs):
+                if type(given) is Node:
+                    if given not in self.numbers:
+                        self.add(given)
+                    sources.append((argument, self.numbers[given]))
+                elif given is not None:
+                    sources.append((argument, len(self.nodes)))
+                    made = constant(len(self.nodes), given, node.scope)
+                    self.nodes.append(with_fact(made, self.facts.get((node, argument))))
+            self.add(node)
+            place = self.numbers[node]
+            self.edges += [Edge(source, place, argument, argument_name(node, argument)) for argument, source in sources]
+        return View(tuple(self.nodes), tuple(self.edges), len(self.nodes) - 1, scopes, notes)
+
+    def add(self, node: Node) -> None:
+        number = self.numbers[node] = len(self.nodes)
+        home, fact = self.homes.get(node), self.facts.get(node)
+        label = node.label if node.plan is not None else node.name or "leaf"
+        several = isinstance(node.dtype, tuple)
+        self.nodes.append(
+            ViewNode(
+                number=number,
+                kind="leaf" if node.plan is None else "operation",
+                label=label if home is None else label.rpartition(".")[2],
+                name=node.name,
+                scope=node.scope if home is None else home,
+                shape=node.shape,
+                dtype=self.dtype(node.dtype),
+                size=sum(size_of(shape) for shape in node.shape) if several else size_of(node.shape),
+                value=None if fact is None else fact.value,
+                keywords=keywords_of(node),
+                statistics=None if fact is None else fact.statistics,
+                gradient=self.gradient(node),
+                saved_bytes=saved_bytes(node, self.memory),
+                seconds=self.seconds.get(node),
+                where=self.line(node),
+            )
+        )
+
+    def gradient(self, node: Node) -> Statistics | None:
+        if self.gradients is not None and (self.gradients or node.grad is None):
+            return self.gradients.get(node)
+        return None if node.grad is None else statistics_of(node.grad._value)
 
     def dtype(self, dtype: Any) -> str:
         text = self.dtypes.get(dtype)
@@ -178,28 +181,6 @@ def homes_of(found: list[Node]) -> dict[Node, str]:
     return homes
 
 
-def tracked(number: int, node: Node, home: str | None, value: str | None, seen: Seen) -> ViewNode:
-    name = getattr(node, "name", None)
-    gradient = getattr(node, "grad", None)
-    label = node.label if node.operation is not None else name or "leaf"
-    several = isinstance(node.dtype, tuple)
-    return ViewNode(
-        number=number,
-        kind="leaf" if node.operation is None else "operation",
-        label=label if home is None else label.rpartition(".")[2],
-        name=name,
-        scope=node.scope if home is None else home,
-        shape=node.shape,
-        dtype=seen.dtype(node.dtype),
-        size=sum(size_of(shape) for shape in node.shape) if several else size_of(node.shape),
-        value=value,
-        keywords=keywords_of(node),
-        gradient=None if gradient is None else gradient_of(gradient._value),
-        saved_bytes=saved_bytes(node, seen.memory),
-        where=seen.line(node),
-    )
-
-
 def constant(number: int, given: Any, scope: str) -> ViewNode:
     """An array's data is not kept, so of an array only shape and name are known; a scalar shows itself."""
     if isinstance(given, Fixed):
@@ -207,9 +188,15 @@ def constant(number: int, given: Any, scope: str) -> ViewNode:
         size = size_of(given.shape)
         return ViewNode(number, "constant", label, given.name, scope, given.shape, str(given.dtype), size)
     array = np.asarray(given)
-    text = number_text(given) if not array.ndim else "array"
+    text = value_text(given) if not array.ndim else "array"
     return ViewNode(number, "constant", text, None, scope, array.shape, str(array.dtype), array.size,
                     None if array.ndim else text)  # fmt: skip
+
+
+def with_fact(node: ViewNode, fact: Fact | None) -> ViewNode:
+    if fact is None:
+        return node
+    return node._replace(statistics=fact.statistics, value=node.value or fact.value)
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -240,15 +227,6 @@ def saved_bytes(node: Node, counted: set[int]) -> int | None:
     return total
 
 
-def gradient_of(array: Any) -> Gradient:
-    values = np.abs(np.asarray(array, np.float64))
-    finite = values[np.isfinite(values)]
-    largest = float(finite.max(initial=0.0))
-    # Scaled, or the squares of 1e200 would overflow.
-    norm = largest * float(np.sqrt(np.square(finite / largest).sum())) if largest else 0.0
-    return Gradient(min(norm, sys.float_info.max), largest, int(values.size - finite.size))
-
-
 def keywords_of(node: Node) -> tuple[tuple[str, str], ...]:
     """Axes, indices and the like, as one would write them; what has its default value says nothing."""
     if node.operation is None or node.plan is None or node.saved is None:
@@ -268,25 +246,3 @@ def keywords_of(node: Node) -> tuple[tuple[str, str], ...]:
 
 def is_same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and not isinstance(value, np.ndarray) and bool(value == default)
-
-
-def value_text(value: Any) -> str:
-    """-1, (2, 0, 1), :5, ...; an array is only hinted at."""
-    if isinstance(value, slice):
-        ends = ["" if end is None else value_text(end) for end in (value.start, value.stop)]
-        return ":".join(ends if value.step is None else [*ends, value_text(value.step)])
-    if isinstance(value, tuple | list):
-        inner = ", ".join(value_text(each) for each in value)
-        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
-    if value is Ellipsis:
-        return "..."
-    if isinstance(value, bool | int | str) or value is None:
-        return str(value)
-    if isinstance(value, float | np.generic):
-        return number_text(value)
-    return type(value).__name__ if not isinstance(value, np.ndarray) else f"array{value.shape}"
-
-
-def number_text(value: Any) -> str:
-    """0.25, 3, 1e-05, nan: four digits are enough to recognise a number."""
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from tinygrad_edu.backward import reachable
@@ -101,7 +100,7 @@ def dot_of_way(output: Tensor, way: list[Node], node: Node) -> str:
     chosen |= {edge.source for edge in whole.edges if edge.target == marked}
     kept = [n for n in whole.nodes if n.number in chosen]
     renumbered = {n.number: k for k, n in enumerate(kept)}
-    nodes = tuple(replace(n, number=k) for k, n in enumerate(kept))
+    nodes = tuple(n.numbered(k) for k, n in enumerate(kept))
     edges = tuple(
         Edge(renumbered[e.source], renumbered[e.target], e.argument, e.name)
         for e in whole.edges

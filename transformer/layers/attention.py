@@ -23,6 +23,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(D, 3 * D, bias, rng=rng, dtype=config.dtype)
         self.output = nn.Linear(D, D, bias, rng=rng, dtype=config.dtype)
 
+    def extra_repr(self) -> str:
+        return f"{self.num_heads} heads"
+
     def forward(self, x: Tensor, mask: Any) -> tuple[Tensor, Tensor]:       # (B, T, D), (B, H, T, T) or less
         B, T, D = x.shape
         qkv = self.qkv(x).reshape(B, T, 3, self.num_heads, -1)              # (B, T, 3, H, D/H)

@@ -1,0 +1,186 @@
+"""The graph as one HTML page: pan, zoom, search, the facts of a node at a click, and boxes that open.
+
+Layout happens here, not in the browser. So each box that opens has a drawing of its own, a sheet: what is inside it,
+and at the edges what comes in. A sheet has at most SHEET nodes, which lay out in a moment; boxes on it have sheets in
+turn. Equal scopes in a row share the sheet of the first, and the reader chooses whose numbers it shows.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import deque
+from typing import Any
+
+from tinygrad_edu.render.dot import dot_of
+from tinygrad_edu.render.fold import depths, fold, parents, title
+from tinygrad_edu.render.labels import contents, keyword_text, printable, shape_text
+from tinygrad_edu.render.layout import lay_out
+from tinygrad_edu.render.page import inline_svg, page
+from tinygrad_edu.render.palette import Direction, Heat, Theme
+from tinygrad_edu.render.plain import Statistics, View, ViewNode
+from tinygrad_edu.render.repeats import once
+
+__all__ = ["html_of"]
+
+SHEET = 30  # nodes of a drawing that one can take in, and read without zooming
+SHEETS = 80
+FACTS = 20_000  # nodes that the page tells of, beside those that it draws
+
+
+def html_of(
+    view: View,
+    budget: int,
+    depth: int | None = None,
+    direction: Direction | None = None,
+    theme: Theme | None = None,
+    heat: Heat | None = None,
+) -> str:
+    """The page. The same bytes for the same graph and Graphviz. Raises RenderError without one."""
+    sheets = sheets_of(view, min(budget, SHEET), depth)
+    svgs, told = [], []
+    for sheet in sheets:
+        svg = lay_out(dot_of(sheet.view._replace(notes=()), direction or "TB", heat=heat), "svg")
+        svgs.append(inline_svg(svg.decode(), f"graph of {printable(sheet.scope) or 'the whole'}"))
+        told.append(sheet.facts(known=view.notes))
+    drawn = {whole(node) for sheet in sheets for node in sheet.view.nodes}
+    many = len(view.nodes) > FACTS
+    nodes = {n.number: facts_of(n) for n in view.nodes if not many or n.number in drawn}
+    inputs: dict[int, list[int]] = {}
+    for edge in view.edges:
+        if edge.target in nodes:
+            inputs.setdefault(edge.target, []).append(edge.source)
+    rows = {path: about.alike for sheet in sheets for path, about in sheet.view.scopes.items() if about.alike}
+    data = {
+        "sheets": told, "nodes": nodes, "inputs": inputs,
+        "rows": {path: {"paths": [printable(each, 200) for each in paths],
+                        "nodes": [] if many else [members(view, each) for each in paths]}
+                 for path, paths in rows.items()},
+    }  # fmt: skip
+    notes = [*view.notes, *([f"Search finds what is drawn, not all {len(view.nodes):,} nodes."] if many else [])]
+    name = printable(view.nodes[view.output].name or view.nodes[view.output].label)
+    return page(f"Graph of {name}", body_of(name, svgs, notes), data, ["stage.js", "explorer.js"], ["explorer.css"],
+                theme or "auto")  # fmt: skip
+
+
+class Sheet:
+    """One drawing: of the whole, or of what is inside one scope. above: the sheet from which it opens, of `around`."""
+
+    def __init__(self, scope: str, view: View, above: int | None, around: str = "") -> None:
+        self.scope, self.view, self.above, self.around = scope, view, above, around
+        self.opens: dict[int, int] = {}  # the number of a box here -> a sheet
+
+    def facts(self, known: tuple[str, ...]) -> dict[str, Any]:
+        """What the page tells of it. known: notes on the whole graph, which stand at the top of the page."""
+        about = self.view.scopes.get(self.scope)
+        return {
+            "scope": printable(self.scope, 200),
+            "title": printable(title(self.view, self.scope, self.around)) if self.scope else "graph",
+            "kind": printable(about.kind) if about else "",
+            "row": self.scope if about is not None and about.alike else None,
+            "above": self.above,
+            "notes": [printable(note, 300) for note in self.view.notes if note not in known],
+            "nodes": {str(n.number): whole(n) for n in self.view.nodes if n.kind != "folded"},
+            "boxes": {str(n.number): box_facts(n) for n in self.view.nodes if n.kind == "folded"},
+            "opens": self.opens,
+        }
+
+
+def sheets_of(view: View, budget: int, depth: int | None) -> list[Sheet]:
+    """The whole first; then what its boxes hold, breadth first, as far as SHEETS goes."""
+    sheets = [Sheet("", crowd(view, budget, depth, 0), None)]
+    waiting = deque([0])
+    while waiting:
+        number = waiting.popleft()
+        sheet = sheets[number]
+        for node in sheet.view.nodes:
+            if node.kind != "folded" or not node.name or node.name == "…" or len(sheets) == SHEETS:
+                continue
+            inner = inside(view, node.name)
+            opened = depths(parents(inner))[node.name]
+            sheet.opens[node.number] = len(sheets)
+            waiting.append(len(sheets))
+            sheets.append(Sheet(node.name, crowd(inner, budget, None, opened), number, sheet.scope))
+    return sheets
+
+
+def crowd(view: View, budget: int, depth: int | None, opened: int) -> View:
+    """A sheet's view: equal scopes once and scopes folded, if it is over the budget."""
+    if len(view.nodes) <= budget and depth is None:
+        return view
+    return fold(once(view), budget, depth, opened)
+
+
+def inside(view: View, scope: str) -> View:
+    """The part of the view within a scope, and outside of its box the nodes that feed it."""
+    within = {node.number for node in view.nodes if f"{node.scope}.".startswith(f"{scope}.")}
+    into = [edge for edge in view.edges if edge.target in within]
+    feeding = {edge.source for edge in into} - within
+    leaving = [edge.source for edge in view.edges if edge.source in within and edge.target not in within]
+    nodes = [node for node in view.nodes if node.number in within or node.number in feeding]
+    number = {node.number: k for k, node in enumerate(nodes)}
+    shown = [node if node.number in within else node._replace(kind="outside", scope="") for node in nodes]
+    edges = tuple(edge._replace(source=number[edge.source], target=number[edge.target]) for edge in into)
+    output = number[max(leaving, default=max(within))]
+    return View(tuple(n.numbered(k) for k, n in enumerate(shown)), edges, output, view.scopes)
+
+
+def whole(node: ViewNode) -> int:
+    return node.number if node.whole is None else node.whole
+
+
+def members(view: View, scope: str) -> list[int]:
+    return [node.number for node in view.nodes if f"{node.scope}.".startswith(f"{scope}.")]
+
+
+def facts_of(node: ViewNode) -> dict[str, Any]:
+    """What the page tells of a node, in words and numbers; what is not known is left out."""
+    told = {
+        "label": printable(node.label),
+        "kind": node.kind,
+        "name": printable(node.name or "", 200),
+        "scope": printable(node.scope, 200),
+        "shape": shape_text(node.shape) or "scalar",
+        "dtype": node.dtype,
+        "keywords": printable(keyword_text(node), 200),
+        "value": printable(node.value or "", 200),
+        "statistics": numbers(node.statistics),
+        "gradient": numbers(node.gradient),
+        "bytes": node.saved_bytes,
+        "seconds": node.seconds,
+        "where": printable(node.where or "", 200),
+    }
+    return {name: fact for name, fact in told.items() if fact not in (None, "")}
+
+
+def box_facts(node: ViewNode) -> dict[str, Any]:
+    told = {"label": printable(node.label), "scope": printable(node.name or "", 200), "contents": contents(node),
+            "shape": shape_text(node.shape) or "scalar", "dtype": node.dtype, "statistics": numbers(node.statistics),
+            "gradient": numbers(node.gradient), "bytes": node.saved_bytes, "seconds": node.seconds}  # fmt: skip
+    return {name: fact for name, fact in told.items() if fact not in (None, "")}
+
+
+def numbers(found: Statistics | None) -> dict[str, float] | None:
+    return None if found is None else found._asdict()
+
+
+def body_of(name: str, svgs: list[str], notes: list[str]) -> str:
+    """The frame that the script fills; every word from outside escaped."""
+    banner = "".join(f"<li>{html.escape(printable(note, 300))}</li>" for note in notes)
+    sheets = "".join(f'<div class="sheet hidden">{svg}</div>' for svg in svgs)
+    return f"""<header>
+<nav id="path" aria-label="where you are"></nav>
+<span id="row" class="hidden"><button id="before" aria-label="the one before">‹</button>
+<output id="which"></output><button id="after" aria-label="the next one">›</button></span>
+<input id="search" type="search" placeholder="search /" aria-label="search operations, names and scopes"
+autocomplete="off" spellcheck="false">
+<button id="smaller" aria-label="smaller">−</button><button id="larger" aria-label="larger">+</button>
+<button id="fit">fit</button>
+</header>
+<ul id="notes">{banner}</ul>
+<main>
+<div id="stage" tabindex="0" aria-label="the graph of {html.escape(name)}">{sheets}</div>
+<aside id="about" aria-live="polite"></aside>
+<ol id="found" class="hidden" aria-label="what was found"></ol>
+</main>
+<footer><kbd>tab</kbd> next node <kbd>enter</kbd> open <kbd>esc</kbd> back <kbd>/</kbd> search
+<kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> move</footer>"""
