@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: on small matrices
 import numpy as np  # noqa: E402
 
 import transformer.layers.attention  # noqa: E402
-import transformer.train  # noqa: E402
+import transformer.loop  # noqa: E402
 from tinygrad_edu import functional, grad, gradients, primitive  # noqa: E402
 from transformer import Transformer  # noqa: E402
 from transformer.tasks import make_splits  # noqa: E402
@@ -75,7 +75,7 @@ def cross_entropy(logits, targets, ignore=None):
 MISTAKES = {
     "derived": {},
     "dQ = dK = dV": {transformer.layers.attention: {"attention": attention}},
-    "softmax twice": {transformer.train: {"cross_entropy": cross_entropy}},
+    "softmax twice": {transformer.loop: {"cross_entropy": cross_entropy}},
 }
 
 
@@ -98,7 +98,7 @@ def first_gradients(config, splits, mistake):
     order = splits["train"].sample(config.examples, np.random.default_rng([config.seed, 1]))
     batch = next(splits["train"].batches(config.batch_size, order))
     with planted(mistake):
-        loss = transformer.train.functional.cross_entropy(model(batch.tokens), batch.targets)
+        loss = transformer.loop.functional.cross_entropy(model(batch.tokens), batch.targets)
         names, parameters = zip(*model.named_parameters(), strict=True)
         return {name: g.numpy() for name, g in zip(names, gradients(loss, list(parameters)), strict=True)}
 

@@ -1,25 +1,13 @@
 """What a user does wrong: name → (the call, the exception it must raise, words its message must hold)."""
 
-import math
+import math  # noqa: I001  # one line for many names
 import operator
 
 import numpy as np
 
 from tinygrad_edu import (
-    Tensor,
-    checkpoint,
-    detect_anomaly,
-    functional,
-    grad,
-    gradients,
-    hessian,
-    jacobian,
-    jvp,
-    no_grad,
-    optim,
-    primitive,
-    value_and_grad,
-    vjp,
+    Tensor, checkpoint, detect_anomaly, functional, grad, gradients, hessian, jacobian, jvp, no_grad, optim, primitive,
+    value_and_grad, vjp,
 )  # fmt: skip
 from tinygrad_edu import errors as E
 

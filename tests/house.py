@@ -42,6 +42,8 @@ ROWS = {
         "model plan",
         "checkpoint",
         "generate evaluate",
+        "loop",
+        "runs",
         "train report",
         "cli",
         "__init__",

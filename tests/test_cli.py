@@ -43,6 +43,7 @@ def test_training_ends_with_the_one_line_that_matters(tmp_path, capsys):
         assert words in last
     assert sorted(os.listdir(tmp_path / "mine")) == [
         "best.safetensors", "config.json", "curves.svg", "last.safetensors", "metrics.jsonl",
+        "state-00000005.safetensors", "state-00000010.safetensors",
     ]  # fmt: skip
 
 
@@ -221,7 +222,7 @@ def test_ctrl_c_while_training_saves_and_gives_exit_code_130(tmp_path):
     out, err = running.communicate()
     assert running.returncode == 130 and err == ""
     assert "interrupted after" in out and "last.safetensors" in out
-    assert sorted(os.listdir(tmp_path / "r"))[-2:] == ["last.safetensors", "metrics.jsonl"]
+    assert {"last.safetensors", "metrics.jsonl"} < set(os.listdir(tmp_path / "r"))
 
 
 def test_a_reader_that_leaves_early_is_no_error(runs):

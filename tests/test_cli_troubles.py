@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import transformer.cli
+import transformer.loop
 import transformer.train
 from transformer import report
 from transformer.cli import main
@@ -77,7 +78,7 @@ def interrupted(tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(transformer.train, "all_right", stop)
+        patch.setattr(transformer.loop, "all_right", stop)
         assert main(["train", *SIZES, "--runs", str(tmp_path), "--run", "short"]) == 130
     assert "interrupted after 0 epochs" in capsys.readouterr().out
     return tmp_path

@@ -11,9 +11,9 @@ from tinygrad_edu import functional, no_grad
 from transformer import Transformer, TransformerConfig
 from transformer.evaluate import evaluate
 from transformer.generate import answers, ask, generate
+from transformer.loop import all_right, mean_loss
 from transformer.tasks import DigitTask, Example, make_splits
 from transformer.tokens import EOS, PAD, InputError, decode, encode
-from transformer.train import all_right, mean_loss
 
 ENCODER = TransformerConfig(vocab_size=20, embed_dim=8, num_heads=2, num_layers=1, ffn_dim=8, max_seq_len=16)
 DECODER = dataclasses.replace(ENCODER, causal=True, pooling=None)

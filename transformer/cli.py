@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import io
+import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -23,11 +25,17 @@ from transformer.generate import answers, ask
 from transformer.model import Transformer
 from transformer.tasks import DigitTask, make_splits
 from transformer.tokens import VOCABULARY, encode, spell
-from transformer.train import Epoch, TrainConfig, TrainingError, find_run, new_run, train
+from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
 
 __all__ = ["main"]
 
 QUESTION = "Max(1,6,2)"
+RUNS = Path("runs")
+TASK_OPTIONS = ("upper", "arguments")
+RUN_OPTIONS = ("seed", "epochs", "examples", "batch_size", "lr", "warmup")
+MODEL_OPTIONS = (
+    "embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout", "norm", "activation", "positions", "pooling",
+)  # fmt: skip
 # Part of a block -> the module, and what it takes beside its input.
 PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
     "attention": (lambda block: block.attention, (None,)),
@@ -41,35 +49,19 @@ PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
 
 
 def train_command(args: argparse.Namespace) -> int:
-    shape = {name: getattr(args, name) for name in ("embed_dim", "num_heads", "num_layers", "ffn_dim", "norm")}
-    shape |= {name: getattr(args, name) for name in ("activation", "positions", "dropout")}
-    shape |= {"causal": True, "pooling": None} if args.decoder else {"pooling": args.pooling}
-    task = DigitTask(args.upper, args.arguments)
-    room = max(50, task.longest + task.longest_answer)
-    options = {name: getattr(args, name) for name in ("seed", "epochs", "examples", "batch_size", "lr", "warmup")}
-    config = TrainConfig(TransformerConfig(len(VOCABULARY), max_seq_len=room, **shape), task, **options)
     import matplotlib  # noqa: F401  # what the run needs in the end shall not be missed then only
     import safetensors  # noqa: F401
 
-    def show(epoch: Epoch) -> None:
-        each = ", ".join(f"{name} {report.percent(share)}" for name, share in epoch.operations.items())
+    outcome = resumed(args) if args.resume else trained_anew(args)
+    folder, epochs = outcome.folder, report.counted(len(outcome.epochs), "epoch")
+    if outcome.test is None:
+        again = f"--resume --run {folder.name}"
+        again += "" if args.runs == RUNS else f" --runs {shlex.quote(str(args.runs))}"
         print(
-            f"epoch {epoch.epoch}/{config.epochs}  loss {epoch.train_loss:.4f}  validation "
-            f"{report.percent(epoch.validation_accuracy)} ({each})  {epoch.seconds:.1f} s",
+            f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}; to go on: "
+            f"python -m transformer train {again}",
             flush=True,
         )
-
-    while True:
-        folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
-        try:
-            outcome = train(config, folder, show)
-            break
-        except FileExistsError:  # another run took the folder first: on to the next number
-            if args.run is not None or not folder.exists():
-                raise
-    epochs = report.counted(len(outcome.epochs), "epoch")
-    if outcome.test is None:
-        print(f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}", flush=True)
     else:
         print(
             f"{report.percent(outcome.test.accuracy)} of {report.counted(outcome.test.count, 'unseen input')} right; "
@@ -78,7 +70,48 @@ def train_command(args: argparse.Namespace) -> int:
             flush=True,
         )
     report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")  # the least of it, so last
-    return 130 if outcome.test is None else 0
+    return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def trained_anew(args: argparse.Namespace) -> Outcome:
+    """A new run by the options given; the others have the defaults of what they configure."""
+    task = DigitTask(**given(args, "upper", "arguments"))
+    shape = given(args, *MODEL_OPTIONS) | ({"causal": True, "pooling": None} if args.decoder else {})
+    room = max(50, task.longest + task.longest_answer)
+    model = TransformerConfig(len(VOCABULARY), max_seq_len=room, **shape)
+    config = TrainConfig(model, task, **given(args, *RUN_OPTIONS))
+    while True:
+        folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
+        try:
+            return train(config, folder, lambda epoch: show(epoch, config.epochs))
+        except FileExistsError:  # another run took the folder first: on to the next number
+            if args.run is not None or not folder.exists():
+                raise
+
+
+def resumed(args: argparse.Namespace) -> Outcome:
+    """The run that was stopped, or the one that is named, to its end."""
+    changed = [*given(args, *TASK_OPTIONS, *MODEL_OPTIONS, *RUN_OPTIONS), *["decoder"] * args.decoder]
+    if changed:
+        options = ", ".join("--" + name.replace("_", "-") for name in changed)
+        raise ValueError(f"--resume goes on with what the run was started with; leave out {options}")
+    folder = find_run(args.runs, args.run, "state-*.safetensors")
+    epochs = json.loads((folder / "config.json").read_text())["epochs"]
+    return resume(folder, lambda epoch: show(epoch, epochs), tell=lambda line: print(line, file=sys.stderr))
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options among `names` that were given."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def show(epoch: Epoch, epochs: int) -> None:
+    each = ", ".join(f"{name} {report.percent(share)}" for name, share in epoch.operations.items())
+    print(
+        f"epoch {epoch.epoch}/{epochs}  loss {epoch.train_loss:.4f}  validation "
+        f"{report.percent(epoch.validation_accuracy)} ({each})  {epoch.seconds:.1f} s",
+        flush=True,
+    )
 
 
 def evaluate_command(args: argparse.Namespace) -> int:
@@ -190,7 +223,7 @@ def parser() -> argparse.ArgumentParser:
             epilog=f"example: python -m transformer {name} {example}".rstrip(),
         )  # fmt: skip
         one.set_defaults(function=run)
-        one.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs live [runs]")
+        one.add_argument("--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs live [runs]")
         newest = "name of the new run [encoder-1, encoder-2, ...]" if name == "train" else "which run [the newest]"
         one.add_argument("--run", metavar="NAME", help=newest)
         if name != "train":
@@ -201,18 +234,19 @@ def parser() -> argparse.ArgumentParser:
     one = command("train", train_command, "train a model on the digit operations", "--seed 1 --epochs 3")
     run, model, task = TrainConfig(), TransformerConfig(len(VOCABULARY)), DigitTask()
     one.add_argument("--decoder", action="store_true", help="generate the answer token by token, also above 9")
+    one.add_argument("--resume", action="store_true", help="go on with a run that was stopped, as if it never had been")
     for source, names in (
-        (task, ("upper", "arguments")),
-        (run, ("seed", "epochs", "examples", "batch_size", "lr", "warmup")),
-        (model, ("embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout")),
+        (task, TASK_OPTIONS),
+        (run, RUN_OPTIONS),
+        (model, MODEL_OPTIONS),
     ):
-        for name in names:
+        for name in names:  # None: not given
             default = getattr(source, name)
-            flag = "--" + name.replace("_", "-")
-            one.add_argument(flag, type=type(default), default=default, metavar="N", help=f"[{default}]")
-    for name in ("norm", "activation", "positions", "pooling"):
-        choices = [choice for choice in CHOICES[name] if choice is not None]
-        one.add_argument(f"--{name}", choices=choices, default=getattr(model, name), help=f"[{getattr(model, name)}]")
+            flag, help = "--" + name.replace("_", "-"), f"[{default}]"
+            if name in CHOICES:
+                one.add_argument(flag, choices=[each for each in CHOICES[name] if each is not None], help=help)
+            else:
+                one.add_argument(flag, type=type(default), metavar="N", help=help)
 
     command("evaluate", evaluate_command, "measure a model on the inputs it has never seen", "--run encoder-1")
     one = command("ask", ask_command, "answer one question and show how", '"Max(5,3,9)"')
@@ -252,7 +286,10 @@ def one_blas_thread() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns its exit code: 0 done, 2 wrong input, 130 interrupted, 141 a training nobody watches."""
+    """Run a command.
+
+    Returns its exit code: 0 done, 2 wrong input, 130 and 143 interrupted, 141 a training nobody watches.
+    """
     one_blas_thread()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a file name shows its number
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,0 +1,138 @@
+"""A run's folder runs/NAME/: who may write into it, and what a training that was stopped goes on from.
+
+    config.json          what the run depends on
+    metrics.jsonl        a line for each epoch
+    best.safetensors     the model of the best epoch     last.safetensors  of the last
+    state-N.safetensors  all that step N + 1 depends on; the newest few are kept, should one be damaged
+    curves.svg           drawn at the end
+
+Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from transformer.checkpoint import Array, CheckpointError, load_tensors, save_tensors
+from transformer.loop import Loop
+
+__all__ = ["find_run", "folder_of_a_run", "load_state", "locked", "new_run", "save_state", "states"]
+
+KEPT = 3  # states
+PATTERN = r"state-(\d+)\.safetensors"
+
+
+def new_run(runs: Path, name: str | None, kind: str) -> Path:
+    """runs/NAME, which must not be there yet; without a name KIND-1, KIND-2, …"""
+    if name is not None:
+        folder = runs / checked(name)
+        if folder.exists():
+            raise FileExistsError(f"{folder} is there already; choose another name")
+        return folder
+    taken = [re.fullmatch(rf"{kind}-(\d+)", path.name) for path in runs.glob(f"{kind}-*")]
+    return runs / f"{kind}-{1 + max((int(match[1]) for match in taken if match), default=0)}"
+
+
+def find_run(runs: Path, name: str | None = None, file: str = "last.safetensors") -> Path:
+    """runs/NAME, or the run that was saved to last; it holds a `file`, which may be a pattern.
+
+    Raises FileNotFoundError that says what there is.
+    """
+    there = sorted((path.stat().st_mtime_ns, path.parent.name) for path in runs.glob(f"*/{file}"))
+    names = list(dict.fromkeys(found for _, found in there))
+    if name is None and there:
+        return runs / names[-1]
+    if name is not None and checked(name) in names:
+        return runs / name
+    if not there:
+        raise FileNotFoundError(f"no trained model in {runs}/; train one first: python -m transformer train")
+    raise FileNotFoundError(f"no run {name!r} in {runs}/; there are {', '.join(names)}")
+
+
+def checked(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ValueError(f"run name {name!r}: use letters, digits and . _ + -")
+    return name
+
+
+@contextmanager
+def folder_of_a_run(folder: Path, there: bool) -> Iterator[None]:
+    """Make the folder, unless it was there before; a run that ends before it has saved a model leaves no trace."""
+    try:
+        folder.mkdir(parents=True, exist_ok=there)
+    except FileExistsError:
+        raise FileExistsError(f"{folder} is there already; choose another name") from None
+    try:
+        with locked(folder):
+            yield
+    except BaseException:
+        if not there and not (folder / "last.safetensors").exists():
+            for name in ("config.json", "metrics.jsonl", "best.safetensors"):
+                (folder / name).unlink(missing_ok=True)
+            for state in states(folder):
+                state.unlink()
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One trainer to a folder. The system lets the lock go when the process ends, however it ends.
+
+    Raises BlockingIOError while another process, or another call in this one, holds it. Without fcntl (on Windows), and
+    on file systems that know no locks, nobody is kept out.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"{folder}: another process is training there; wait for it, or stop it") from None
+        except OSError:  # no locks here
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def states(folder: Path) -> list[Path]:
+    """The states of a run, oldest first."""
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := re.fullmatch(PATTERN, path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def save_state(folder: Path, loop: Loop) -> None:
+    """Write the state of a loop between two steps, then let the oldest go."""
+    tensors, about = loop.state()
+    save_tensors(folder / f"state-{loop.optimizer.steps:08}.safetensors", tensors, about)
+    for old in states(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The newest state that is whole. One that is damaged is put aside as damaged-state-N, and `tell` told why.
+
+    Raises CheckpointError if none is whole, FileNotFoundError if there is none.
+    """
+    found = states(folder)
+    if not found:
+        raise FileNotFoundError(f"{folder} has no state to go on from")
+    for path in reversed(found):
+        try:
+            return load_tensors(path)
+        except CheckpointError as error:
+            aside = path.with_name(f"damaged-{path.name}")
+            os.replace(path, aside)
+            tell(f"{error}; put aside as {aside.name}")
+    raise CheckpointError(f"{folder}: all of its {len(found)} states are damaged; start the run anew")
