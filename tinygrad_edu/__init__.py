@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, optim
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.recompute import checkpoint
-    from tinygrad_edu.render import draw, trace_backward
+    from tinygrad_edu.render import contributions, draw, replay, trace_backward
 
 __all__ = [
     "Tensor",
     "checkpoint",
+    "contributions",
     "definitions",
     "derivative",
     "detect_anomaly",
@@ -47,6 +48,7 @@ __all__ = [
     "no_grad",
     "optim",
     "primitive",
+    "replay",
     "scope",
     "stop_gradient",
     "trace_backward",
@@ -56,8 +58,8 @@ __all__ = [
 
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
-    "checkpoint": "recompute", "draw": "render", "functional": "functional", "memory_report": "memory", "nn": "nn",
-    "optim": "optim", "trace_backward": "render",
+    "checkpoint": "recompute", "contributions": "render", "draw": "render", "functional": "functional",
+    "memory_report": "memory", "nn": "nn", "optim": "optim", "replay": "render", "trace_backward": "render",
 }  # fmt: skip
 
 

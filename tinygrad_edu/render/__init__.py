@@ -6,9 +6,21 @@
 `render.plain` is the place to start for a picture of one's own: its View is numbers, strings and tuples.
 """
 
+from tinygrad_edu.render.contribution import Contributions, contributions
 from tinygrad_edu.render.layout import RenderError
 from tinygrad_edu.render.picture import draw
+from tinygrad_edu.render.player import replay
 from tinygrad_edu.render.shown import Drawn, Format, Image
 from tinygrad_edu.render.trace import trace_backward
 
-__all__ = ["Drawn", "Format", "Image", "RenderError", "draw", "trace_backward"]
+__all__ = [
+    "Contributions",
+    "Drawn",
+    "Format",
+    "Image",
+    "RenderError",
+    "contributions",
+    "draw",
+    "replay",
+    "trace_backward",
+]

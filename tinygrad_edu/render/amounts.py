@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu.render.labels import number_text, printable, shape_text, value_text
 
-__all__ = ["amount", "amount_data", "facts_of"]
+__all__ = ["amount", "amount_data", "facts_of", "norm_of"]
 
 SMALL = 12  # elements that a line of text lists
 TABLE = 96  # elements that a page shows as a table
@@ -42,13 +42,18 @@ def facts_of(array: np.ndarray) -> list[str]:
     told = [] if finite.all() else [f"{array.size - int(finite.sum()):,} of {array.size:,} not finite"]
     known = array[finite].astype(np.float64)
     if known.size:
-        largest = float(np.abs(known).max())
-        norm = largest * float(np.sqrt(np.square(known / largest).sum())) if largest else 0.0
         low, high = number_text(known.min()), number_text(known.max())
-        told += [f"norm {number_text(norm)}", f"all {low}" if low == high else f"from {low} to {high}"]
+        told += [f"norm {number_text(norm_of(known))}", f"all {low}" if low == high else f"from {low} to {high}"]
         zeros = int((known == 0).sum())
         told += [f"{zeros:,} zeros"] if 0 < zeros < known.size else []
     return told
+
+
+def norm_of(array: Any) -> float:
+    """The length of all numbers together; scaled, or the squares of 1e200 would overflow. nan or inf if one is."""
+    values = np.abs(np.asarray(array, np.float64))
+    largest = float(values.max(initial=0.0))
+    return largest * float(np.sqrt(np.square(values / largest).sum())) if largest and np.isfinite(largest) else largest
 
 
 def amount_data(value: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import NotTrackedError
 from tinygrad_edu.graph import Node, Pick, user_location
 from tinygrad_edu.operation import needs_of
+from tinygrad_edu.render.formulas import Formulas
 from tinygrad_edu.render.view import View, argument_name, numbered
 from tinygrad_edu.source import remark, source_line, source_text
 from tinygrad_edu.tensor import Tensor, cotangent_of
@@ -29,13 +30,13 @@ __all__ = ["Ledger", "Rule", "Share", "Step", "ledger_of"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a share is made: the text as it stands in `where`, and what is said beside it, mostly its formula.
+    """How a share is made: the text as it stands in `where`, and what is said beside it there.
 
     source is None where its file is not there to be read. needs: what it is given beside the cotangent.
     """
 
     source: str | None
-    formula: str | None
+    remark: str | None
     where: str
     needs: tuple[str, ...]
 
@@ -49,6 +50,7 @@ class Share:
     made      the shape that the rule returned; where it is not value's, the engine summed over what was broadcast
     value     what was added
     total     the sum at the receiver, with this one
+    formula   `dx = dz yᵀ`, and shapes: `(2, 4)·(4, 3) → (2, 3)`, where they were asked for and there are some
     place     for a receiver of several outputs, which of them it is for
     """
 
@@ -61,6 +63,8 @@ class Share:
     value: Any
     total: Any
     rule: Rule
+    formula: str | None = None
+    shapes: str | None = None
     place: int | None = None
 
     @property
@@ -131,10 +135,11 @@ def place_of(node: Node) -> int | None:
     return node.operation.index if type(node.operation) is Pick else None
 
 
-def ledger_of(output: Tensor, gradient: Any = None) -> Ledger:
+def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False) -> Ledger:
     """The backward pass from `output`, listened to. No `.grad` is touched, and the graph stays as it is.
 
     gradient: the cotangent to start from, of output's shape; may be left out for one element (then 1).
+    formulas: read the formula of each rule, too, at about 10 ms for each kind of operation.
     Raises what backward() would: NotTrackedError, CotangentError, FreedGraphError, MutationError, RuleError.
     """
     if output._node is None:
@@ -149,14 +154,17 @@ def ledger_of(output: Tensor, gradient: Any = None) -> Ledger:
     for (receiver, place), latest in heard.latest.items():  # the last share of each brought the whole
         heard.totals[latest] = arrived[receiver] if place is None else arrived[receiver][place]
     rules: dict[Callable[..., Any], Rule] = {}
+    read = Formulas()
     steps: list[Step] = []
     shares: list[Share] = []
     for k, (node, place, g, made, value) in enumerate(heard.told):
         argument = node.plan.pullbacks[place][0]
+        formula = read(node, argument) if formulas else None
         shares.append(
             Share(
                 len(steps), numbers[node], numbers[node.sources[place]], argument, argument_name(node, argument), made,
-                value, heard.totals[k], rule_of(node, argument, rules), place_of(node),
+                value, heard.totals[k], rule_of(node, argument, rules), formula.text or None if formula else None,
+                formula.algebra if formula else None, place_of(node),
             )
         )  # fmt: skip
         if k + 1 == len(heard.told) or heard.told[k + 1][0] is not node:

@@ -1,6 +1,6 @@
 """The shell of one self-contained HTML file: no server, no address to load from, nothing that leaves the page.
 
-    page("Backward, step by step", body, data=steps, scripts=["stage.js", "replay.js"], styles=["replay.css"])
+    page("Backward, step by step", body, data=steps, scripts=["stage.js", "player.js"], styles=["player.css"])
 
 The page's own policy (Content-Security-Policy) lets run exactly the scripts and styles that are in it, known by their
 hashes, and lets it load nothing. What is drawn travels as JSON, in which no character can end the element it stands in;

@@ -2,9 +2,11 @@
 
     Step 2 of 3. Node 2, multiply(x, x), (2,) float64, at lesson.py:4.
       It got [1, 1].
-      To x, argument x, it sends [2, 3]: lambda g, y: g * y (elementwise.py:36).
-      To x, argument y, it sends [2, 3]: lambda g, x: g * x (elementwise.py:36).
-        Sum at x: [4, 6], complete, of 2 shares.
+      To x, argument x, it sends [2, 3].
+        Formula: dx = dz ⊙ y
+        With y = [2, 3].
+        Rule, elementwise.py:36: lambda g, y: g * y
+        Sum at x: [2, 3], share 1 of 2.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from tinygrad_edu.render.amounts import amount
 from tinygrad_edu.render.labels import keyword_text, printable, shape_text
 from tinygrad_edu.render.ledger import Ledger, Rule, Share, Step, ledger_of
-from tinygrad_edu.render.view import View, ViewNode
+from tinygrad_edu.render.plain import View, ViewNode
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["calls_of", "name_of", "trace_backward"]
@@ -33,7 +35,7 @@ def trace_backward(output: Tensor, gradient: Any = None, steps: int = 200) -> st
     """
     if steps < 1:
         raise ValueError(f"steps={steps}: tell at least one")
-    ledger = ledger_of(output, gradient)
+    ledger = ledger_of(output, gradient, formulas=True)
     words = Words(ledger)
     told = ledger.steps
     left_out = ""
@@ -55,17 +57,22 @@ def name_of(node: ViewNode) -> str:
 
 
 def calls_of(view: View) -> list[str]:
-    """Every node as it would be written: multiply(x, #3), where #3 is the result of node 3."""
+    """Every node as it would be written: multiply(weight, #3), where #3 is the result of node 3."""
     arguments: list[list[str]] = [[] for _ in view.nodes]
     for edge in view.edges:
-        source = view.nodes[edge.source]
-        short = f"#{source.number}" if source.kind == "operation" or not source.name else printable(source.name)
-        arguments[edge.target].append(printable(source.label) if source.kind == "constant" else short)
+        arguments[edge.target].append(reference(view.nodes[edge.source], view.nodes[edge.target]))
     return [
         f"{printable(node.label)}({', '.join([*arguments[node.number], *filter(None, [keyword_text(node)])])})"
         if node.kind == "operation" else printable(node.name or node.label)
         for node in view.nodes
     ]  # fmt: skip
+
+
+def reference(source: ViewNode, user: ViewNode) -> str:
+    """A leaf of the user's own scope goes by its name in there: weight, not blocks.0.norm1.weight."""
+    if source.kind == "constant" or source.scope and source.scope == user.scope and source.kind == "leaf":
+        return printable(source.label)
+    return printable(source.name) if source.kind == "leaf" and source.name else f"#{source.number}"
 
 
 class Words:
@@ -86,7 +93,8 @@ class Words:
         return (
             f"The backward pass from {name_of(output)}: {counted(steps, 'step')}, "
             f"{counted(len(self.ledger.shares), 'share')}, {counted(leaves, 'leaf')}.\n"
-            f"It starts with the cotangent {amount(self.ledger.seed)}.\n"
+            f"It starts with the cotangent {amount(self.ledger.seed)}. In formulas z is a node's value and dz the "
+            "cotangent that it got.\n"
         )
 
     def step(self, step: Step) -> str:
@@ -118,16 +126,16 @@ class Words:
         """Its text where it is met first, later only where that was; with what it was given."""
         rule = share.rule
         kept = [f"{name} = {amount(value)}" for name, value in step.kept if name in rule.needs]
-        given = [f"    With {'; '.join(kept)}."] if kept else []
+        told = [f"    Formula: {formula_of(share)}"] if formula_of(share) else []
+        told += [f"    With {'; '.join(kept)}."] if kept else []
         if rule in self.shown:
-            return [f"    Rule as in step {self.shown[rule]}.", *given]
+            return [*told, f"    Rule as in step {self.shown[rule]}."]
         self.shown[rule] = step.number + 1
-        formula = [f"    Formula: {rule.formula}"] if rule.formula else []
         if rule.source is None:
-            return [*formula, f"    Rule: {rule.where}, whose text is not there to be read.", *given]
+            return [*told, f"    Rule: {rule.where}, whose text is not there to be read."]
         if "\n" not in rule.source:
-            return [*formula, f"    Rule, {rule.where}: {rule.source}", *given]
-        return [*formula, f"    Rule, {rule.where}:", textwrap.indent(rule.source, "      "), *given]
+            return [*told, f"    Rule, {rule.where}: {rule.source}"]
+        return [*told, f"    Rule, {rule.where}:", textwrap.indent(rule.source, "      ")]
 
     def sums(self) -> str:
         """Every leaf's gradient, as the sum that it is."""
@@ -143,6 +151,19 @@ class Words:
             ]
             lines.append(f"    sum: {amount(gradient)}")
         return "\n".join([*lines, ""])
+
+
+def formula_of(share: Share) -> str:
+    """dx = dz yᵀ  [(2, 4)·(4, 3) → (2, 3)]; without a derived one, what is said beside the rule."""
+    if share.formula is None:
+        return share.rule.remark or ""
+    return share.formula + (f"  [{share.shapes}]" if tells_more(share.shapes) else "")
+
+
+def tells_more(shapes: str | None) -> bool:
+    """(2, 3) → (2, 3) does not."""
+    before, _, after = (shapes or "").partition(" → ")
+    return before != after
 
 
 def counted(number: int, noun: str) -> str:

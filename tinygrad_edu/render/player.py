@@ -1,0 +1,198 @@
+"""The backward pass as one page to step through: the graph, the step, the rule, and every sum as it grows.
+
+    ledger, what the engine did ──> facts, plain data ──┐
+    view ──fold──> DOT ──> SVG, if Graphviz is there ───┴──> page.py ──> one file
+
+The page shows what the ledger holds and computes nothing: its script only turns the leaves.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_edu.render.amounts import amount, amount_data
+from tinygrad_edu.render.dot import dot_of
+from tinygrad_edu.render.fold import fold
+from tinygrad_edu.render.labels import printable, shape_text
+from tinygrad_edu.render.layout import RenderError, lay_out
+from tinygrad_edu.render.ledger import Ledger, Rule, Share, Step, ledger_of
+from tinygrad_edu.render.page import inline_svg, page
+from tinygrad_edu.render.plain import View, ViewNode
+from tinygrad_edu.render.trace import calls_of, counted, name_of, tells_more
+from tinygrad_edu.tensor import Tensor
+
+__all__ = ["replay"]
+
+BUDGET = 150  # nodes of the drawing: beyond that a step cannot be seen in it
+STEPS = 400  # of the page: about 2 kB each
+
+
+def replay(
+    output: Tensor,
+    path: str | os.PathLike[str] | None = None,
+    gradient: Any = None,
+    budget: int = BUDGET,
+    steps: int = STEPS,
+    theme: Literal["auto", "light", "dark"] = "auto",
+) -> str:
+    """A page that replays the backward pass from `output`, step by step: the file's text, also written to `path`.
+
+    One HTML file that loads nothing: it can be opened from a disk, sent by mail, printed. gradient: the cotangent to
+    start from, of output's shape; may be left out for one element (then 1). budget: the drawing has at most so many
+    nodes, or is folded, and says so. steps: the page has at most so many, the first of the pass, and says so.
+    No `.grad` is touched, and the graph stays as it is. Without Graphviz there is no drawing, and the page says why.
+    Raises what backward() would, and ValueError for a budget or steps below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps={steps}: replay at least one")
+    ledger = ledger_of(output, gradient, formulas=True)
+    drawing, notes, boxes = drawn(ledger, budget)
+    if len(ledger.steps) > steps:
+        count = len(ledger.steps)
+        notes.append(f"The page has the first {steps:,} of {count:,} steps; steps={count} has all.")
+    facts = facts_of(ledger, boxes, steps)
+    title = f"The backward pass from {name_of(ledger.view.nodes[ledger.view.output])}"
+    parts = body(title, drawing, notes, ledger, facts)
+    text = page(title, parts, facts, ["stage.js", "player.js"], ["player.css"], theme)
+    if path is not None:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    return text
+
+
+def drawn(ledger: Ledger, budget: int) -> tuple[str, list[str], list[int]]:
+    """The SVG, or words that say why there is none; what was folded; and which box of the drawing each node is in."""
+    view = ledger.view
+    seen = fold(view, budget)
+    notes = list(seen.notes)
+    try:
+        svg = lay_out(dot_of(seen._replace(notes=()), "TB"), "svg").decode()
+    except RenderError as error:
+        return f'<p class="without">{html.escape(printable(str(error), 400))}</p>', notes, boxes_of(view, seen)
+    return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes_of(view, seen)
+
+
+def boxes_of(view: View, seen: View) -> list[int]:
+    """For each node of the view its number in the folded one, or that of the box it is folded into."""
+    open_ones = {whole(node): node.number for node in seen.nodes if node.kind != "folded"}
+    boxes = {node.name: node.number for node in seen.nodes if node.kind == "folded"}
+    found = []
+    for node in view.nodes:
+        scope = node.scope
+        while scope and scope not in boxes:
+            scope = scope.rpartition(".")[0]
+        found.append(open_ones[node.number] if node.number in open_ones else boxes[scope or "…"])
+    return found
+
+
+def whole(node: ViewNode) -> int:
+    return node.number if node.whole is None else node.whole
+
+
+def facts_of(ledger: Ledger, boxes: list[int], steps: int) -> dict[str, Any]:
+    """What the page's script turns into words and tables. Steps and nodes are named by their numbers."""
+    calls = calls_of(ledger.view)
+    rules: dict[Rule, int] = {}
+    counts: dict[tuple[int, int | None], int] = {}
+    received = ledger.received()
+    told = [step_facts(step, rules, counts, received) for step in ledger.steps[:steps]]
+    nodes = []
+    for node in ledger.view.nodes:
+        about = [f"node {node.number}", shape_text(node.shape) or "scalar", node.dtype]
+        about += [printable(node.where)] if node.where and node.kind == "operation" else []
+        about += [f"in {printable(node.scope)}"] if node.scope else []
+        nodes.append({
+            "kind": node.kind, "name": name_of(node), "call": calls[node.number], "about": " · ".join(about),
+            "box": boxes[node.number],
+            "shares": [[share.step, place_in(share, ledger)] for share in received[node.number] if share.step < steps],
+            "expects": len(received[node.number]),
+        })  # fmt: skip
+    return {
+        "output": ledger.view.output,
+        "seed": amount_data(ledger.seed),
+        "steps": told,
+        "all": len(ledger.steps),
+        "rules": [{"source": rule.source, "where": printable(rule.where)} for rule in rules],
+        "nodes": nodes,
+        "leaves": [[number, amount_data(gradient)] for number, gradient in ledger.gradients.items()],
+    }
+
+
+def place_in(share: Share, ledger: Ledger) -> int:
+    return next(k for k, each in enumerate(ledger.steps[share.step].shares) if each is share)
+
+
+def step_facts(
+    step: Step,
+    rules: dict[Rule, int],
+    counts: dict[tuple[int, int | None], int],
+    received: dict[int, tuple[Share, ...]],
+) -> dict[str, Any]:
+    shares = []
+    for share in step.shares:
+        key = share.receiver, share.place
+        counts[key] = counts.get(key, 0) + 1
+        shares.append({
+            "to": share.receiver, "argument": share.name, "rule": rules.setdefault(share.rule, len(rules)),
+            "formula": share.formula or share.rule.remark,
+            "shapes": share.shapes if share.formula and tells_more(share.shapes) else None,
+            "reads": [name for name in share.rule.needs if name in dict(step.kept)],
+            "value": amount_data(share.value), "total": amount_data(share.total), "words": amount(share.value),
+            "made": shape_text(share.made) or "()" if share.summed else None,
+            "shape": shape_text(np.shape(share.value)) or "()",
+            "count": counts[key], "of": sum(each.place == share.place for each in received[share.receiver]),
+        })  # fmt: skip
+    return {
+        "node": step.node, "got": amount_data(step.cotangent), "words": amount(step.cotangent),
+        "kept": {name: amount_data(value) for name, value in step.kept}, "shares": shares,
+    }  # fmt: skip
+
+
+def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict[str, Any]) -> str:
+    """The page's parts: head, graph, what happens now, the list of steps, the controls."""
+    nodes = facts["nodes"]
+    entries = [
+        entry(k + 1, f"{k + 1}", nodes[step["node"]]["call"]) for k, step in enumerate(facts["steps"])
+    ]
+    leaves = [f'<li><button type="button" data-leaf="{number}">{html.escape(nodes[number]["name"])}</button></li>'
+              for number, _ in facts["leaves"]]  # fmt: skip
+    last = len(facts["steps"]) + 1
+    sizes = ", ".join([counted(len(ledger.steps), "step"), counted(len(ledger.shares), "share"),
+                       counted(len(ledger.gradients), "leaf")])  # fmt: skip
+    told = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
+    return f"""<header>
+<h1>{html.escape(title)}</h1>
+<p class="pale">{sizes}. <kbd>←</kbd> <kbd>→</kbd> step, <kbd>space</kbd> plays, <kbd>Home</kbd> <kbd>End</kbd> jump, \
+<kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom; click a node to go to its turn.</p>
+{told}</header>
+<main>
+<section id="graph" aria-label="The graph"><div id="stage">{drawing}</div></section>
+<section id="now" aria-label="This step"></section>
+<nav aria-label="Steps and gradients">
+<details open><summary>Steps</summary><ol id="list">
+{entry(0, "", "the start")}
+{"".join(entries)}
+{entry(last, "", "the end: every gradient")}
+</ol></details>
+<details open><summary>Gradients</summary><ul id="leaves">{"".join(leaves)}</ul></details>
+</nav>
+</main>
+<p id="said" class="unseen" role="status" aria-live="polite"></p>
+<footer>
+<button type="button" id="first" aria-label="To the start">|◀</button>
+<button type="button" id="previous">◀ Previous</button>
+<button type="button" id="play" aria-pressed="false">Play</button>
+<button type="button" id="next">Next ▶</button>
+<button type="button" id="last" aria-label="To the end">▶|</button>
+<input type="range" id="place" min="0" max="{last}" value="0" aria-label="Step">
+<output id="count" for="place"></output>
+</footer>"""
+
+
+def entry(position: int, number: str, words: str) -> str:
+    told = f'<span class="number pale">{number}</span> ' if number else ""
+    return f'<li><button type="button" data-position="{position}">{told}{html.escape(words)}</button></li>'
