@@ -27,6 +27,7 @@ ROWS = {
         "protocols absent",
         "operators",
         "methods",
+        "exits",
         "tensor",
         "arguments convolution explain memory",
         "recompute transforms functional",

@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, gradients, is_recording, no_grad, scope, stop_gradient
+from tinygrad_edu import Tensor, checkpoint, gradients, is_recording, no_grad, scope, stop_gradient
 from tinygrad_edu.errors import FreedGraphError
 
 
@@ -45,6 +45,23 @@ def test_nothing_of_a_graph_is_left_after_its_loss_goes():
         gradients(loss, x, create_graph=True)
         del loss
         assert [ref() for ref in watched if ref() is not None] == []
+    finally:
+        gc.enable()
+
+
+def test_nothing_of_a_checkpoint_waits_for_the_garbage_collector():
+    x, f = leaf(np.ones(3)), checkpoint(lambda t: np.tanh(t) * t)
+    gc.collect()
+    gc.disable()
+    try:
+        for walk in (False, True):
+            loss = np.sum(f(x))
+            node = weakref.ref(loss._node.sources[0].sources[0])
+            assert node().label.startswith("checkpoint")
+            if walk:
+                loss.backward()
+            del loss
+            assert node() is None
     finally:
         gc.enable()
 

@@ -171,3 +171,34 @@ def test_data_given_to_a_tensor_is_copied():
     assert x.tolist() == [9.0, 2.0]
     x.numpy()[0] = 0.0
     assert x.tolist() == [9.0, 2.0]
+
+
+class Subclass(np.ndarray):
+    """An ndarray of somebody's own."""
+
+
+def test_a_changed_operand_of_an_ndarray_subclass_is_refused():
+    x, mine = leaf([1.0, 2.0]), np.array([3.0, 4.0]).view(Subclass)
+    for loss in (np.sum(x * mine), np.sum(mine * x), np.einsum("i,i->", x, mine), np.sum(mine / x)):
+        mine[1] -= 1.0
+        with pytest.raises(MutationError):
+            loss.backward()
+    assert x.grad is None
+
+
+def test_a_leaf_that_stops_wanting_a_gradient_is_still_watched():
+    x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    loss = np.sum(x * w)
+    x.requires_grad = False
+    refuses_after(lambda: x.data.__setitem__(0, 9.0), w, loss)
+
+
+def test_new_data_for_a_detached_tensor_is_its_own():
+    x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    twin = x.detach()
+    loss, again = np.sum(x * w), np.sum(x * w)
+    twin.data = np.zeros(2)
+    twin.data[0] = 5.0
+    loss.backward()
+    assert w.grad.tolist() == [1.0, 2.0]
+    refuses_after(lambda: x.data.__setitem__(0, 9.0), w, again)

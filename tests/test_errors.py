@@ -9,15 +9,18 @@ import re
 import numpy as np
 import pytest
 from bad_calls import BAD_CALLS, leaf, m, s, singular, square, x
+from bad_passes import BAD_PASSES
 
 from tinygrad_edu import Tensor, derivative, primitive
 from tinygrad_edu import errors as E
 
+BAD = BAD_CALLS | BAD_PASSES
+
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("what", BAD_CALLS)
+@pytest.mark.parametrize("what", BAD)
 def test_bad_call_is_refused_by_its_own_exception(what):
-    call, expected, words = BAD_CALLS[what]
+    call, expected, words = BAD[what]
     before = [t.numpy() for t in (x, s, m, square)]
     for tensor in (x, s, m, square, singular):
         tensor.zero_grad()
@@ -28,12 +31,12 @@ def test_bad_call_is_refused_by_its_own_exception(what):
         np.testing.assert_array_equal(tensor.numpy(), held)
 
 
-def test_there_are_at_least_150_bad_calls():
-    assert len(BAD_CALLS) >= 150
+def test_there_are_at_least_200_bad_calls():
+    assert len(BAD) >= 200
 
 
 SAYS_WHERE = [
-    name for name, (_, expected, _) in BAD_CALLS.items()
+    name for name, (_, expected, _) in BAD.items()
     if isinstance(expected, type) and issubclass(expected, E.AutodiffError) and name not in (
         "mse against a column", "cross-entropy, lengths", "layer norm, width", "embedding of a vector",
         "float ids", "float targets",
@@ -45,8 +48,8 @@ SAYS_WHERE = [
 @pytest.mark.parametrize("what", SAYS_WHERE)
 def test_message_names_the_users_line(what):
     with pytest.raises(E.AutodiffError) as caught:
-        BAD_CALLS[what][0]()
-    assert "bad_calls.py:" in str(caught.value), str(caught.value)
+        BAD[what][0]()
+    assert re.search(r"at bad_(calls|passes)\.py:\d+", str(caught.value)), str(caught.value)
 
 
 def test_failed_backward_leaves_every_gradient_untouched():

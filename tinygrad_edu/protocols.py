@@ -187,6 +187,25 @@ def unknown(function: Callable[..., Any]) -> str:
     )
 
 
+def written(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A result written into an ndarray, as in w.data -= lr * w.grad: nothing is lost if no operand wants a gradient."""
+    if any(isinstance(each, Variable) for each in kwargs["out"]):
+        raise UnsupportedError(
+            f"{ufunc.__name__}: out= is a Tensor, and a Tensor is a value; use the returned one. "
+            f"Called {user_location()}"
+        )
+    if holds_gradient((*inputs, *kwargs.values())):
+        raise UnsupportedError(
+            f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or array += tensor): the gradient "
+            f"would be lost. Write array = array + tensor. Called {user_location()}"
+        )
+    plain = strip(inputs)
+    try:
+        return getattr(ufunc, method)(*plain, **{name: strip(value) for name, value in kwargs.items()})
+    except Exception as error:
+        complain(lookup(ufunc) or Operation(ufunc), plain, error)
+
+
 REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 ACCUMULATIONS = {np.add: np.cumsum, np.multiply: np.cumprod}
 
@@ -196,10 +215,7 @@ def call_ufunc(
 ) -> Any:
     """ufunc(*inputs), or one of its methods: reduce, accumulate, outer."""
     if "out" in kwargs:
-        raise UnsupportedError(
-            f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or array += tensor): the gradient "
-            f"would be lost. Write array = array + tensor. Called {user_location()}"
-        )
+        return written(ufunc, method, inputs, kwargs)
     if method == "__call__":
         operation = lookup(ufunc)
         if not kwargs and isinstance(operation, Primitive):

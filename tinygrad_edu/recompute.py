@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -82,7 +83,7 @@ def recomputed(
         def rule(g: Any) -> Any:
             cotangent, shares = known[0]
             if cotangent is not g:
-                shares = pull_through(node, again(), marks, g, sources)
+                shares = pull_through(this(), again(), marks, g, sources)
             known[0] = (None, None) if k == len(sources) - 1 else (g, shares)
             return shares[k]
 
@@ -97,10 +98,11 @@ def recomputed(
     plan = Plan(operation, (1 << len(sources)) - 1)
     shapes, dtypes = tuple(out.shape for out in outputs), tuple(out.dtype for out in outputs)
     node = record(plan, sources[0] if len(sources) == 1 else tuple(sources), (), (), shapes, dtypes, STATE.get().scope)
+    this = weakref.ref(node)  # the node holds the rules: they may not hold it in turn
     return [picked(node, k, out) for k, out in enumerate(outputs)]
 
 
-def pull_through(node: Node, outputs: list[Tensor], marks: list[int], g: tuple[Any, ...], sources: list[Node]) -> Any:
+def pull_through(node: Any, outputs: list[Tensor], marks: list[int], g: tuple[Any, ...], sources: list[Node]) -> Any:
     """The cotangents of the sources, through a fresh recording of f."""
     for output, mark in zip(outputs, marks, strict=True):
         if fingerprint(np.asarray(output._value)) != mark:

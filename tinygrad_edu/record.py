@@ -147,8 +147,10 @@ def operand(value: Any) -> Any:
             f"np.matrix multiplies by other rules (its * is @); pass np.asarray(m), and write @ for the product. "
             f"Called {user_location()}"
         )
-    if isinstance(value, np.ndarray | np.generic):
+    if type(value) is ndarray or isinstance(value, np.generic):
         array = value
+    elif isinstance(value, ndarray):
+        array = value.view(ndarray)  # a subclass may multiply by other rules, and seals.py looks at plain arrays
     else:
         try:
             array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
@@ -267,7 +269,7 @@ def strip(argument: Any) -> Any:
     if isinstance(argument, (list, tuple)):  # noqa: UP038
         stripped = [each if type(each) in PLAIN else strip(each) for each in argument]
         return stripped if isinstance(argument, list) else tuple(stripped)
-    return operand(argument) if isinstance(argument, np.ma.MaskedArray | np.matrix) else argument
+    return operand(argument) if isinstance(argument, ndarray) and type(argument) is not ndarray else argument
 
 
 def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) -> Any:

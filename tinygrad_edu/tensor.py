@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import sys
 from _thread import allocate_lock  # what threading calls Lock, without importing the rest of it
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.backward import reverse
-from tinygrad_edu.errors import CotangentError, DtypeError, LostGradientError, NotTrackedError
+from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, ShapeError
+from tinygrad_edu.exits import Exits
 from tinygrad_edu.graph import Cut, Node, is_recording, leaf, next_number, node_location, user_location, user_origin
-from tinygrad_edu.methods import ArrayMethods
 from tinygrad_edu.protocols import call, call_ufunc
 from tinygrad_edu.record import Variable, make, operand
 from tinygrad_edu.seals import Escape, fingerprint, root_of
@@ -26,7 +26,7 @@ __all__ = ["Tensor", "stop_gradient"]
 DEPOSIT = allocate_lock()  # two threads may add to one leaf's gradient; neither share may get lost
 
 
-class Tensor(ArrayMethods):
+class Tensor(Exits):
     """An n-dimensional array of real numbers that can be differentiated.
 
     data: anything `np.array` takes; it is copied. requires_grad: make it a leaf whose `.grad` a backward pass fills;
@@ -90,6 +90,8 @@ class Tensor(ArrayMethods):
                 root = root_of(array)
                 same = type(array) is np.ndarray and np.may_share_memory(root, node.escape.array)
                 node.escape = Escape(root, fingerprint(root)) if same else None
+        elif array is not self._value:
+            self._owner = None  # no view of a tracked tensor's memory any more
         self._value = array if array.ndim or array is self._value else array[()]
 
     def _owning_node(self) -> Node | None:
@@ -106,22 +108,6 @@ class Tensor(ArrayMethods):
         self._name = name
         if self._node is not None:
             self._node.name = name
-
-    def item(self, *place: Any) -> float:
-        """The one element, or the one at `place`, as a Python number, off the graph."""
-        if self.size != 1 and not place:
-            raise LostGradientError(
-                f"item() wants one element, this tensor has shape {self.shape}. "
-                f"Called {user_location()}"
-            )
-        return self._value.item(*place)  # type: ignore[no-any-return]
-
-    def numpy(self) -> np.ndarray:
-        """A copy of the data as an ndarray: yours to change."""
-        return np.array(self._value)
-
-    def tolist(self) -> Any:
-        return self._value.tolist()
 
     def detach(self) -> Tensor:
         """The same values, off the graph."""
@@ -153,7 +139,8 @@ class Tensor(ArrayMethods):
                     f"only a leaf can stop requiring a gradient; use detach(). "
                     f"Called {user_location()}"
                 )
-            self._node = None
+            self._owner, self._node = self._node, None  # graphs recorded before still read this memory
+            self._cut = Cut("requires_grad = False", user_origin(2))
 
     @property
     def is_leaf(self) -> bool:
@@ -228,51 +215,12 @@ class Tensor(ArrayMethods):
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         return call(Tensor, function, args, kwargs)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        self._refuse_if_tracked("np.asarray()", "x.numpy() copies the values, np.stack([...]) joins tensors")
-        return np.array(self._value, dtype=dtype, copy=copy)
-
     def __dlpack__(self, **keywords: Any) -> Any:
         self._refuse_if_tracked("DLPack export", "x.detach() shares the values")
         return self.data.__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
-
-    def _refuse_if_tracked(self, what: str, instead: str) -> None:
-        if self._node is not None and is_recording():
-            raise LostGradientError(
-                f"{what} on a tensor that requires a gradient would cut it off the graph; {instead}. "
-                f"Called {user_location()}"
-            )
-
-    def __float__(self) -> float:
-        self._refuse_if_tracked("float()", "x.item() gives the number")
-        return float(self.item())
-
-    def __int__(self) -> int:
-        self._refuse_if_tracked("int()", "x.item() gives the number")
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu" or self.ndim:
-            raise DtypeError(f"a tensor of {self.dtype}{list(self.shape)} is no index. Called {user_location()}")
-        return int(self._value)
-
-    def __bool__(self) -> bool:
-        self._refuse_if_tracked("bool()", "compare it, as in x > 0, or use x.item()")
-        return bool(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError("a 0-d tensor cannot be iterated")
-        return (self[k] for k in range(len(self)))
-
-    def __contains__(self, value: Any) -> bool:
-        return bool((self._value == (value._value if isinstance(value, Variable) else value)).any())
 
     def __repr__(self) -> str:
         body = np.array2string(np.asarray(self._value), separator=", ", prefix="Tensor(")
@@ -282,9 +230,6 @@ class Tensor(ArrayMethods):
         if self.dtype not in (np.float64, np.int64, np.bool_):
             notes.append(f"dtype={self.dtype}")
         return f"Tensor({', '.join([body, *notes])})"
-
-    def __format__(self, spec: str) -> str:
-        return format(self._value.item(), spec) if spec else repr(self)
 
     def __reduce__(self) -> Any:
         return type(self)._rebuild, (self.numpy(), self.requires_grad and self.is_leaf, self.name)
@@ -334,9 +279,12 @@ def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
             )
         value = np.ones(output.shape, output.dtype)[()]
     else:
-        value = gradient._value if isinstance(gradient, Variable) else gradient
-        if not isinstance(value, np.ndarray | np.generic):
-            value = np.asarray(value, dtype=output.dtype)[()]
+        try:
+            value = gradient._value if isinstance(gradient, Variable) else operand(gradient)
+        except (ShapeError, DtypeError) as error:
+            raise CotangentError(f"the cotangent: {error}") from None
+        if not isinstance(gradient, Variable | np.ndarray | np.generic):
+            value = value.astype(output.dtype)[()]  # a number, or a list of them, has no dtype of its own
         if value.shape != output.shape or value.dtype != output.dtype:
             raise CotangentError(
                 f"the cotangent is {value.dtype}{list(value.shape)}, the output it belongs to is "
