@@ -108,7 +108,8 @@ class Elements(html.parser.HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, sorted(name for name, _ in attributes)))
+        if tag != "wbr":  # a place where a long name may be broken
+            self.found.append((tag, sorted(name for name, _ in attributes)))
 
 
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))

@@ -192,10 +192,7 @@ function go(to) {
     const here = Number(button.dataset.position) === position;
     if (here) button.setAttribute("aria-current", "step");
     else button.removeAttribute("aria-current");
-    if (here && button.offsetParent) {
-      const list = find("#list");
-      list.scrollTop = button.offsetTop - list.offsetTop - list.clientHeight / 2;
-    }
+    if (here && button.offsetParent) button.scrollIntoView({ block: "nearest" });
   }
   find("#place").value = position;
   find("#place").setAttribute("aria-valuetext", said());

@@ -67,10 +67,10 @@ def replay(
 def drawn(ledger: Ledger, budget: int) -> tuple[str, list[str], list[int]]:
     """The SVG, or words that say why there is none; what was folded; and which box of the drawing each node is in."""
     view = ledger.view
-    seen = fold(view, budget)
-    notes = list(seen.notes)
+    seen = fold(view._replace(notes=()), budget)  # that there are no gradients yet is no news here
+    notes, seen = list(seen.notes), seen._replace(notes=())
     try:
-        svg = lay_out(dot_of(seen._replace(notes=()), "TB"), "svg").decode()
+        svg = lay_out(dot_of(seen, "TB"), "svg").decode()
     except RenderError as error:
         return f'<p class="without">{html.escape(printable(str(error), 400))}</p>', notes, boxes_of(view, seen)
     return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes_of(view, seen)
@@ -158,7 +158,7 @@ def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict
     entries = [
         entry(k + 1, f"{k + 1}", nodes[step["node"]]["call"]) for k, step in enumerate(facts["steps"])
     ]
-    leaves = [f'<li><button type="button" data-leaf="{number}">{html.escape(nodes[number]["name"])}</button></li>'
+    leaves = [f'<li><button type="button" data-leaf="{number}">{breaking(nodes[number]["name"])}</button></li>'
               for number, _ in facts["leaves"]]  # fmt: skip
     last = len(facts["steps"]) + 1
     sizes = ", ".join([counted(len(ledger.steps), "step"), counted(len(ledger.shares), "share"),
@@ -173,12 +173,12 @@ def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict
 <section id="graph" aria-label="The graph"><div id="stage">{drawing}</div></section>
 <section id="now" aria-label="This step"></section>
 <nav aria-label="Steps and gradients">
-<details open><summary>Steps</summary><ol id="list">
+<section><h2>Steps</h2><ol id="list">
 {entry(0, "", "the start")}
 {"".join(entries)}
 {entry(last, "", "the end: every gradient")}
-</ol></details>
-<details open><summary>Gradients</summary><ul id="leaves">{"".join(leaves)}</ul></details>
+</ol></section>
+<section><h2>Gradients</h2><ul id="leaves">{"".join(leaves)}</ul></section>
 </nav>
 </main>
 <p id="said" class="unseen" role="status" aria-live="polite"></p>
@@ -195,4 +195,10 @@ def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict
 
 def entry(position: int, number: str, words: str) -> str:
     told = f'<span class="number pale">{number}</span> ' if number else ""
-    return f'<li><button type="button" data-position="{position}">{told}{html.escape(words)}</button></li>'
+    return f'<li><button type="button" data-position="{position}">{told}{breaking(words)}</button></li>'
+
+
+def breaking(words: str) -> str:
+    """Harmless, and with places where a line may end."""
+    return html.escape(words).replace(".", ".<wbr>").replace("_", "_<wbr>")
+
