@@ -31,7 +31,7 @@ ROWS = {
         "tensor",
         "arguments convolution explain memory",
         "recompute transforms functional",
-        "nn schedules",
+        "averages nn schedules",
         "optim numerics derive",
         "render",
         "testing",

@@ -13,8 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.averages import MovingAverage
 from tinygrad_edu.errors import DtypeError, NotTrackedError
-from tinygrad_edu.schedules import Schedule, constant, step_decay, warmup_cosine
+from tinygrad_edu.schedules import (
+    EarlyStopping,
+    Plateau,
+    Schedule,
+    constant,
+    rate_range,
+    step_decay,
+    warmup,
+    warmup_cosine,
+)
 from tinygrad_edu.settings import nonnegative, positive, share
 from tinygrad_edu.tensor import Tensor
 
@@ -22,10 +32,16 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "EarlyStopping",
+    "Lion",
+    "MovingAverage",
     "Optimizer",
+    "Plateau",
     "clip_grad_norm",
     "constant",
+    "rate_range",
     "step_decay",
+    "warmup",
     "warmup_cosine",
 ]
 
@@ -190,9 +206,7 @@ class Adam(Optimizer):
         self, parameters: Parameters, lr: float | Schedule = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
     ) -> None:  # fmt: skip
-        if not (isinstance(betas, Sequence) and len(betas) == 2):
-            raise TypeError(f"betas = {betas!r}: give two numbers, as in (0.9, 0.999)")
-        self.betas = share("betas[0]", betas[0]), share("betas[1]", betas[1])
+        self.betas = two_shares("betas", betas)
         self.weight_decay = nonnegative("weight_decay", weight_decay)
         super().__init__(parameters, lr)
         self.eps = positive("eps", eps, self._memory["v"].dtype)
@@ -228,6 +242,33 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
     ) -> None:  # fmt: skip
         super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+class Lion(Optimizer):
+    """c = β₁ m + (1−β₁) g; w −= lr (sign c + weight_decay · w); m = β₂ m + (1−β₂) g.
+
+    Every weight moves by lr, whatever the size of its gradient, so lr is a third to a tenth of Adam's; half of Adam's
+    memory, no root and no division. Source: Chen and others, Symbolic discovery of optimization algorithms (2023).
+    """
+
+    memories = ("m",)
+
+    def __init__(
+        self, parameters: Parameters, lr: float | Schedule = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.betas = two_shares("betas", betas)
+        self.weight_decay = nonnegative("weight_decay", weight_decay)
+        super().__init__(parameters, lr)
+
+    def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
+        (m,) = memories
+        beta1, beta2 = self.betas
+        step = np.sign(beta1 * m + (1 - beta1) * g)
+        w *= 1 - lr * self.weight_decay
+        w -= lr * step
+        m *= beta2
+        m += (1 - beta2) * g
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float, error_if_nonfinite: bool = True) -> float:
@@ -267,6 +308,12 @@ def clip_grad_norm(parameters: Parameters, max_norm: float, error_if_nonfinite: 
             exact = factor >= np.finfo(g.dtype).smallest_normal
             parameter.grad = Tensor(g * factor if exact else g / power * share)
     return norm
+
+
+def two_shares(name: str, values: Any) -> tuple[float, float]:
+    if not (isinstance(values, Sequence) and len(values) == 2):
+        raise TypeError(f"{name} = {values!r}: give two numbers, as in (0.9, 0.999)")
+    return share(f"{name}[0]", values[0]), share(f"{name}[1]", values[1])
 
 
 def named(parameters: Parameters) -> dict[str, Tensor]:

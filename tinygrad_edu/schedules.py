@@ -1,13 +1,29 @@
-"""Schedules: functions from the number of steps already taken to the rate of the next."""
+"""Schedules: functions from the number of steps already taken to the rate of the next.
+
+Most know their course beforehand. `Plateau` looks at what training reports, as `EarlyStopping` does, which says when to
+stop; `rate_range` looks before training, at which rate to begin with.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from tinygrad_edu.settings import nonnegative
+from tinygrad_edu.settings import nonnegative, share
 
-__all__ = ["Schedule", "constant", "step_decay", "warmup_cosine"]
+__all__ = [
+    "EarlyStopping",
+    "Plateau",
+    "RateRange",
+    "Schedule",
+    "constant",
+    "rate_range",
+    "step_decay",
+    "warmup",
+    "warmup_cosine",
+]
 
 Schedule = Callable[[int], float]
 
@@ -42,3 +58,126 @@ def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Sch
         return floor + (lr - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
     return rate
+
+
+def warmup(schedule: Schedule, steps: int) -> Schedule:
+    """Linearly up to the first rate of `schedule` over `steps` steps; the schedule itself, from its start, after."""
+    if steps < 0:
+        raise ValueError(f"warmup: steps = {steps}: it must be 0 or more")
+    return lambda step: schedule(0) * (step + 1) / steps if step < steps else schedule(step - steps)
+
+
+# What training reports ----------------------------------------------------------------------------
+
+
+class EarlyStopping:
+    """Says when `patience` reports in a row, and one more, have been no better than the best before.
+
+    Lower is better. Better means by more than `threshold` times the best; NaN never is.
+    """
+
+    def __init__(self, patience: int, threshold: float = 0.0) -> None:
+        if patience < 0:
+            raise ValueError(f"patience = {patience}: it must be 0 or more")
+        self.patience, self.threshold = patience, nonnegative("threshold", threshold)
+        self.best, self.waited = math.inf, 0
+
+    def report(self, value: float) -> bool:
+        """Take the newest value; True: it is time."""
+        better = value < self.best - (self.threshold * abs(self.best) if self.best < math.inf else 0.0)
+        self.waited = 0 if better else self.waited + 1
+        self.best = value if better else self.best
+        return self.waited > self.patience
+
+    def state_dict(self) -> dict[str, float]:
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+class Plateau:
+    """lr, times `factor` whenever more than `patience` reports in a row were no better; never below `floor`.
+
+        schedule = Plateau(0.1, patience=2)
+        optimizer = SGD(parameters, schedule)
+        ...                                    # after each epoch:
+        schedule.report(validation_loss)
+    """
+
+    def __init__(
+        self, lr: float, factor: float = 0.1, patience: int = 10, threshold: float = 1e-4, floor: float = 0.0
+    ) -> None:
+        self.lr, self.factor, self.floor = nonnegative("lr", lr), share("factor", factor), nonnegative("floor", floor)
+        self.watch = EarlyStopping(patience, threshold)
+
+    def __call__(self, step: int) -> float:
+        return self.lr
+
+    def report(self, value: float) -> None:
+        """Take the newest value; lower is better."""
+        if self.watch.report(value):
+            self.lr = max(self.lr * self.factor, min(self.lr, self.floor))
+            self.watch.waited = 0
+
+    def state_dict(self) -> dict[str, float]:
+        return {"lr": self.lr, **self.watch.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.watch.load_state_dict(state)
+        self.lr = nonnegative("lr", state["lr"])
+
+
+# What to begin with -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RateRange:
+    """Rates that were tried, the loss at each, and the losses smoothed; `steepest` is a rate to begin with."""
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the smoothed loss fell fastest over the logarithm of the rate.
+
+        Raises ValueError where it never fell.
+        """
+        pairs = zip(self.smoothed, self.smoothed[1:], self.rates, strict=False)
+        fall, rate = min(((after - before, rate) for before, after, rate in pairs), default=(0.0, 0.0))
+        if not fall < 0:
+            raise ValueError(f"the loss never fell between the rates {self.rates[0]:g} and {self.rates[-1]:g}")
+        return rate
+
+
+def rate_range(
+    step: Callable[[float], float], lowest: float = 1e-6, highest: float = 1.0, steps: int = 100, smoothing: float = 0.9
+) -> RateRange:
+    """Train with rates that grow from lowest to highest, by one factor each step, until the loss explodes.
+
+    step(lr) makes one step at that rate and returns the loss before it. Ends early where the smoothed loss is over four
+    times its lowest, or not finite (then left out). Source: Smith, Cyclical learning rates (2017), section 3.3.
+    """
+    if not 0 < lowest < highest or not math.isfinite(highest):
+        raise ValueError(f"rate_range: 0 < lowest = {lowest} < highest = {highest} must hold")
+    if steps < 2:
+        raise ValueError(f"rate_range: steps = {steps}: it takes two to see a loss fall")
+    share("smoothing", smoothing)
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    for k in range(steps):
+        rate = lowest * (highest / lowest) ** (k / (steps - 1))
+        loss = step(rate)
+        if not math.isfinite(loss):
+            break
+        mean = smoothing * mean + (1 - smoothing) * loss
+        rates.append(rate)
+        losses.append(loss)
+        smoothed.append(mean / (1 - smoothing ** (k + 1)))  # as if the average had begun at the first loss
+        if smoothed[-1] > 4 * min(smoothed):
+            break
+    return RateRange(rates, losses, smoothed)
