@@ -29,7 +29,7 @@ def test_configuration_survives_json_and_is_frozen():
         ({"causal": 1}, TypeError, "causal = 1: it is True or False"),
         ({"norm": "layer"}, ValueError, "norm = 'layer': choose 'post' or 'pre'"),
         ({"activation": "tanh"}, ValueError, "'relu', 'gelu' or 'silu'"),
-        ({"positions": None}, ValueError, "'sinusoidal', 'learned' or 'rotary'"),
+        ({"positions": None}, ValueError, "'sinusoidal', 'learned', 'rotary' or 'alibi'"),
         ({"pooling": "cls"}, ValueError, "'first', 'last', 'mean', 'max' or None"),
         ({"dtype": "float16"}, ValueError, "'float32' or 'float64'"),
         ({"dropout": 1.0}, ValueError, r"\[0, 1\)"),

@@ -17,6 +17,7 @@ from tinygrad_edu.tensor import Tensor
 __all__ = [
     "array",
     "attention_mask",
+    "broadcasts_to",
     "check_range",
     "floating",
     "has_kernel",
@@ -111,7 +112,12 @@ def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
     allowed = plain(mask)
     if allowed.dtype != bool:
         raise DtypeError(f"attention: the mask is {allowed.dtype}; it must be boolean, True = may attend")
-    fits = [m in (1, n) for m, n in zip(allowed.shape[::-1], shape[::-1], strict=False)]
-    if allowed.ndim > len(shape) or not all(fits):
-        raise ShapeError(f"attention: a mask {allowed.shape} does not broadcast to the scores {shape}")
+    broadcasts_to("mask", allowed.shape, shape)
     return allowed
+
+
+def broadcasts_to(what: str, given: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """attention's mask and bias may not make its scores larger."""
+    fits = [m in (1, n) for m, n in zip(given[::-1], shape[::-1], strict=False)]
+    if len(given) > len(shape) or not all(fits):
+        raise ShapeError(f"attention: a {what} {given} does not broadcast to the scores {shape}")

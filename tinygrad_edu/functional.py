@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tinygrad_edu.arguments import (
     array,
     attention_mask,
+    broadcasts_to,
     check_range,
     floating,
     has_kernel,
@@ -279,18 +280,27 @@ def mse(prediction: A, target: A) -> A:
 
 
 @overload
-def attention(q: A, k: A, v: A, mask: object = None, return_weights: Literal[False] = False) -> A: ...
+def attention(
+    q: A, k: A, v: A, mask: object = None, return_weights: Literal[False] = False, bias: Any = None
+) -> A: ...
 @overload
-def attention(q: A, k: A, v: A, mask: object = None, *, return_weights: Literal[True]) -> tuple[A, A]: ...
-def attention(q: A, k: A, v: A, mask: object = None, return_weights: bool = False) -> A | tuple[A, A]:
-    """softmax(q kᵀ / √d) v, and the softmax's weights too if asked.
+def attention(
+    q: A, k: A, v: A, mask: object = None, *, return_weights: Literal[True], bias: Any = None
+) -> tuple[A, A]: ...
+def attention(
+    q: A, k: A, v: A, mask: object = None, return_weights: bool = False, bias: Any = None
+) -> A | tuple[A, A]:
+    """softmax(q kᵀ / √d + bias) v, and the softmax's weights too if asked.
 
-    q (..., T, d), k (..., S, d), v (..., S, e); mask boolean, True = may attend, broadcasts to (..., T, S).
-    A query that may attend to nothing gets zeros; so it does where S = 0.
+    q (..., T, d), k (..., S, d), v (..., S, e); mask boolean, True = may attend, and bias, added to the scores, both
+    broadcast to (..., T, S). A query that may attend to nothing gets zeros; so it does where S = 0.
     """
     q, k, v = floating(q), floating(k), floating(v)
     refuse_misfits(q.shape, k.shape, v.shape)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
+    if bias is not None:
+        broadcasts_to("bias", bias.shape, scores.shape)
+        scores = scores + bias
     allowed = None if mask is None else attention_mask(mask, scores.shape)
     if has_kernel(scores):
         weights = fused_rows.softmax(scores, allowed)

@@ -15,12 +15,13 @@ __all__ = ["TransformerConfig"]
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "norm": ("post", "pre"),
     "activation": ("relu", "gelu", "silu"),
-    "positions": ("sinusoidal", "learned", "rotary"),
+    "positions": ("sinusoidal", "learned", "rotary", "alibi"),
     "pooling": ("first", "last", "mean", "max", None),
     "dtype": ("float32", "float64"),
+    "norm_kind": ("layer", "rms"),
 }
 SIZES = ("vocab_size", "embed_dim", "num_heads", "num_layers", "ffn_dim", "max_seq_len")
-SWITCHES = ("causal", "attention_bias", "tie_embeddings")
+SWITCHES = ("causal", "attention_bias", "tie_embeddings", "gated")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,13 @@ class TransformerConfig:
     norm             after each residual sum ("post"), or before each sublayer and at the end ("pre")
     pooling          how the positions become one vector: "first", "last" (the last one that is not padding),
                      "mean" or "max" over those that are not padding; None: logits at every position
+    positions        added to the embeddings ("sinusoidal", "learned"), turned into queries and keys ("rotary"), or
+                     taken from the scores, by distance ("alibi")
     tie_embeddings   the output projection is the embedding's transpose, plus a bias of its own
     pad_id           the token that nobody attends to; None: no token is padding
     dropout          the share zeroed after the positions are added and after each sublayer, in training mode
+    norm_kind        layer norm, or the root mean square's: no mean taken away, no bias
+    gated            activation(x gate) ⊙ (x up) in place of activation(x up): with "silu" SwiGLU, with "gelu" GEGLU
 
     Raises TypeError or ValueError, saying what to change.
     """
@@ -54,6 +59,8 @@ class TransformerConfig:
     norm_eps: float = 1e-5
     pad_id: int | None = 0
     dtype: str = "float32"
+    norm_kind: str = "layer"
+    gated: bool = False
 
     def __post_init__(self) -> None:
         for name in SIZES:

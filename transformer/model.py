@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu import Tensor, nn
+from tinygrad_edu import Tensor, is_recording, nn
 from tinygrad_edu.errors import DtypeError, ShapeError
 from transformer.config import TransformerConfig
-from transformer.layers import Block, Output, make_positions, pool
+from transformer.layers import Alibi, Block, Cache, Memory, Output, make_norm, make_positions, pool
 
 __all__ = ["Transformer"]
 
@@ -35,46 +35,65 @@ class Transformer(nn.Module):
         V, D, dtype = config.vocab_size, config.embed_dim, config.dtype
         self.embedding = nn.Embedding(V, D, rng=rng, std=std, dtype=dtype)
         self.positions = make_positions(config, rng, std)
+        self.alibi = Alibi(config) if config.positions == "alibi" else None
         self.dropout = nn.Dropout(config.dropout, rng=rng)
         self.blocks = nn.ModuleList(Block(config, rng, self.dropout) for _ in range(config.num_layers))
-        pre = config.norm == "pre"
-        self.norm = nn.LayerNorm(D, config.norm_eps, dtype=dtype) if pre else None
+        self.norm = make_norm(config) if config.norm == "pre" else None
         self.output = Output(config, rng)
 
-    def forward(self, tokens: Any, mask: Any = None, return_attention: bool = False) -> Any:
+    def forward(
+        self, tokens: Any, mask: Any = None, return_attention: bool = False, cache: Cache | None = None
+    ) -> Any:
         """Logits (B, V) when pooled, (B, T, V) otherwise; with return_attention also every block's weights.
 
-        tokens (B, T) int. mask boolean, True = may attend, broadcasts to (B, H, T, T); padding, and if causal
-        the future, are masked besides. Raises for tokens of the wrong shape, kind or length, or unknown ones.
+        tokens (B, T) int. mask boolean, True = may attend, broadcasts to (B, H, T, S); padding, and if causal
+        the future, are masked besides. cache: the tokens come after those of earlier calls with it, S in all; for
+        decoders, under no_grad(). Raises for tokens of the wrong shape, kind or length, or unknown ones.
         """
-        tokens = self.checked(tokens)                                       # (B, T)
+        start = self.usable(cache)
+        tokens = self.checked(tokens, start)                                # (B, T)
         pad_id = self.config.pad_id
         valid = np.ones(tokens.shape, bool) if pad_id is None else tokens != pad_id
-        mask = self.joint_mask(valid, mask)                                 # (B, H, T, T) or less, or None
+        valid = valid if cache is None else cache.joined(valid)             # (B, S)
+        mask = self.joint_mask(valid, tokens.shape[1], mask)                # (B, H, T, S) or less, or None
+        bias = None if self.alibi is None else self.alibi(tokens.shape[1], start)   # (H, T, S)
         x = self.embedding(tokens)                                          # (B, T, D)
-        x = self.dropout(x if self.positions is None else self.positions(x))
+        x = self.dropout(x if self.positions is None else self.positions(x, start))
         attention = []
-        for block in self.blocks:
-            x, weights = block(x, mask)                                     # (B, T, D), (B, H, T, T)
+        for number, block in enumerate(self.blocks):
+            memory = None if cache is None else Memory(cache, number)
+            x, weights = block(x, mask, bias, memory)                       # (B, T, D), (B, H, T, S)
             attention.append(weights)
+        if cache is not None:
+            cache.advance(valid)
         x = x if self.norm is None else self.norm(x)
         x = pool(x, valid, self.config.pooling)                             # (B, D), or (B, T, D)
         logits = self.output(x, self.embedding.weight)                      # (B, V), or (B, T, V)
         return (logits, attention) if return_attention else logits
 
-    def joint_mask(self, valid: NDArray[np.bool], mask: Any) -> NDArray[np.bool] | None:
-        """May a query (…, T, 1) attend to a key (…, 1, T)? None if all may attend to all."""
-        B, T = valid.shape
-        joint = None if valid.all() else valid[:, None, None, :]            # (B, 1, 1, T)
+    def usable(self, cache: Cache | None) -> int:
+        """How many tokens the cache holds. Raises ValueError where a cache would give wrong numbers."""
+        if cache is None:
+            return 0
+        if not (self.config.causal and self.config.pooling is None):
+            raise ValueError("cache: it wants causal = True and pooling = None; else the past depends on what follows")
+        if is_recording():
+            raise ValueError("cache: it holds plain numbers, through which no gradient passes; call under no_grad()")
+        return cache.length
+
+    def joint_mask(self, valid: NDArray[np.bool], T: int, mask: Any) -> NDArray[np.bool] | None:
+        """May a query (…, T, 1), of the last T, attend to a key (…, 1, S)? None if all may attend to all."""
+        B, S = valid.shape
+        joint = None if valid.all() else valid[:, None, None, :]            # (B, 1, 1, S)
         if self.config.causal and T > 1:
-            past = np.tri(T, dtype=bool)                                    # (T, T)
+            past = np.tri(T, S, S - T, dtype=bool)                          # (T, S)
             joint = past if joint is None else joint & past
         if mask is None:
             return joint
         own: NDArray[Any] = np.asarray(mask)
         if own.dtype != bool:
             raise DtypeError(f"mask: {own.dtype} given; it must be boolean, True = may attend")
-        full = (B, self.config.num_heads, T, T)
+        full = (B, self.config.num_heads, T, S)
         try:
             fits = np.broadcast_shapes(own.shape, full) == full
         except ValueError:
@@ -83,8 +102,8 @@ class Transformer(nn.Module):
             raise ShapeError(f"mask: {own.shape} does not broadcast to (batch, heads, time, time) = {full}")
         return own if joint is None else joint & own
 
-    def checked(self, tokens: Any) -> NDArray[np.integer]:
-        """Tokens as a (B, T) integer array; the embedding refuses unknown ids."""
+    def checked(self, tokens: Any, start: int) -> NDArray[np.integer]:
+        """Tokens as a (B, T) integer array, the first at position `start`; the embedding refuses unknown ids."""
         try:
             array = tokens.numpy() if isinstance(tokens, Tensor) else np.asarray(tokens)
         except ValueError:
@@ -96,9 +115,9 @@ class Transformer(nn.Module):
             raise ShapeError(f"tokens: shape {array.shape} is empty; give at least one sequence of one token")
         if array.dtype.kind not in "iu":
             raise DtypeError(f"tokens: {array.dtype} given; they must be integer ids")
-        if array.shape[1] > self.config.max_seq_len:
+        if start + array.shape[1] > self.config.max_seq_len:
             raise ShapeError(
-                f"tokens: {array.shape[1]} positions, but max_seq_len = {self.config.max_seq_len}; "
+                f"tokens: {start + array.shape[1]} positions, but max_seq_len = {self.config.max_seq_len}; "
                 "cut them, or build a model for more"
             )
         return array

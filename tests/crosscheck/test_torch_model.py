@@ -26,6 +26,11 @@ VARIANTS = {
     "decoder, pre-norm, tied": replace(DECODER, norm="pre", tie_embeddings=True, activation="gelu"),
     "decoder, rotary, biases": replace(DECODER, positions="rotary", attention_bias=True, activation="silu"),
     "decoder, learned, one layer": replace(DECODER, positions="learned", num_layers=1, num_heads=1),
+    "encoder, ALiBi, GEGLU": replace(SMALL, positions="alibi", activation="gelu", gated=True, pooling="mean"),
+    "encoder, RMS norm": replace(SMALL, norm_kind="rms", pooling="max"),
+    "decoder, ALiBi, RMS norm, SwiGLU": replace(
+        DECODER, positions="alibi", norm="pre", norm_kind="rms", activation="silu", gated=True
+    ),
     "decoder, last": replace(DECODER, pooling="last", norm="pre", positions="learned"),
 }
 
@@ -52,9 +57,7 @@ def gradients_of_both(config, dtype, rng, mask=None):
     theirs = torch_model.forward(config, weights, torch.tensor(tokens), None if mask is None else torch.tensor(mask))
     assert_near(logits.numpy(), theirs.detach().numpy(), 1e-12 if dtype == "float64" else 1e-5, "logits")
     functional.cross_entropy(logits, targets, ignore=0).backward()
-    F.cross_entropy(
-        theirs.reshape(-1, config.vocab_size), torch.tensor(targets).reshape(-1), ignore_index=0
-    ).backward()
+    F.cross_entropy(theirs.reshape(-1, config.vocab_size), torch.tensor(targets).reshape(-1), ignore_index=0).backward()
     assert set(weights) == {name for name, _ in model.named_parameters()}
     return [(name, p.grad.numpy(), weights[name].grad.numpy()) for name, p in model.named_parameters()]
 

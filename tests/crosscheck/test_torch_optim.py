@@ -73,7 +73,7 @@ SCHEDULES = {
         lambda: optim.warmup(optim.step_decay(0.3, 3, 0.5), 5),
         lambda o: torch.optim.lr_scheduler.SequentialLR(
             o,
-            [torch.optim.lr_scheduler.LinearLR(o, 1 / 5, 1.0, 5), torch.optim.lr_scheduler.StepLR(o, 3, 0.5)],
+            [torch.optim.lr_scheduler.LinearLR(o, 1 / 5, 1.0, 4), torch.optim.lr_scheduler.StepLR(o, 3, 0.5)],
             [5],
         ),
     ),

@@ -17,7 +17,7 @@ def sinusoids(T, D):
     return table
 
 
-def rotated(x):                                                             # (B, H, T, d)
+def rotated(x):  # (B, H, T, d)
     """Each pair of numbers is one complex number, turned by its position."""
     T, d = x.shape[-2:]
     turn = torch.arange(T)[:, None] / 10000.0 ** (torch.arange(0, d, 2, dtype=torch.float64) / d)
@@ -26,7 +26,13 @@ def rotated(x):                                                             # (B
     return torch.view_as_real(z * unit).reshape(x.shape)
 
 
-def attention(x, w, config, allowed):                                       # (B, T, D), (B, H, T, T)
+def distances(T, H):
+    """ALiBi: what H heads add to the scores, (H, T, T)."""
+    steps = (torch.arange(T)[:, None] - torch.arange(T)[None, :]).abs().double()
+    return torch.stack([-steps * 2.0 ** (-8.0 * (h + 1) / H) for h in range(H)])
+
+
+def attention(x, w, config, allowed):  # (B, T, D), (B, H, T, T)
     B, T, D = x.shape
     q, k, v = (
         part.reshape(B, T, config.num_heads, -1).transpose(1, 2)
@@ -34,16 +40,26 @@ def attention(x, w, config, allowed):                                       # (B
     )
     if config.positions == "rotary":
         q, k = rotated(q), rotated(k)
-    scores = (q @ k.mT / (D // config.num_heads) ** 0.5).masked_fill(~allowed, -torch.inf)
+    scores = q @ k.mT / (D // config.num_heads) ** 0.5
+    if config.positions == "alibi":
+        scores = scores + distances(T, config.num_heads)
+    scores = scores.masked_fill(~allowed, -torch.inf)
     weights = torch.softmax(scores, dim=-1).masked_fill(~allowed.any(-1, keepdim=True), 0.0)
     return (weights @ v).transpose(1, 2).reshape(B, T, D) @ w["output.weight"] + w.get("output.bias", 0.0)
 
 
 def feed_forward(x, w, config):
-    return ACTIVATIONS[config.activation](x @ w["up.weight"] + w["up.bias"]) @ w["down.weight"] + w["down.bias"]
+    hidden = x @ w["up.weight"] + w["up.bias"]
+    if config.gated:
+        hidden = ACTIVATIONS[config.activation](x @ w["gate.weight"] + w["gate.bias"]) * hidden
+    else:
+        hidden = ACTIVATIONS[config.activation](hidden)
+    return hidden @ w["down.weight"] + w["down.bias"]
 
 
 def norm(x, w, config):
+    if config.norm_kind == "rms":
+        return F.rms_norm(x, x.shape[-1:], w["weight"], config.norm_eps)
     return F.layer_norm(x, x.shape[-1:], w["weight"], w["bias"], config.norm_eps)
 
 

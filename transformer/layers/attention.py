@@ -8,13 +8,17 @@ import numpy as np
 
 from tinygrad_edu import Tensor, functional, nn
 from transformer.config import TransformerConfig
+from transformer.layers.cache import Memory
 from transformer.layers.positions import Rotary
 
 __all__ = ["Attention"]
 
 
 class Attention(nn.Module):
-    """softmax(Q Kᵀ / √(D/H)) V in H heads; qkv.weight (D, 3D) is [Q | K | V], each of H slices, D/H wide."""
+    """softmax(Q Kᵀ / √(D/H) + bias) V in H heads; qkv.weight (D, 3D) is [Q | K | V], each of H slices, D/H wide.
+
+    With a memory the tokens of x come after those that it holds, and look at these too.
+    """
 
     def __init__(self, config: TransformerConfig, rng: np.random.Generator) -> None:
         D, bias = config.embed_dim, config.attention_bias
@@ -26,12 +30,17 @@ class Attention(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.num_heads} heads"
 
-    def forward(self, x: Tensor, mask: Any) -> tuple[Tensor, Tensor]:       # (B, T, D), (B, H, T, T) or less
+    def forward(
+        self, x: Tensor, mask: Any, bias: Any = None, memory: Memory | None = None
+    ) -> tuple[Tensor, Tensor]:                                             # (B, T, D), (B, H, T, S) or less, twice
         B, T, D = x.shape
+        start = 0 if memory is None else memory.start
         qkv = self.qkv(x).reshape(B, T, 3, self.num_heads, -1)              # (B, T, 3, H, D/H)
         q, k, v = qkv.transpose(2, 0, 3, 1, 4)                              # each (B, H, T, D/H)
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
-        heads, weights = functional.attention(q, k, v, mask, return_weights=True)
+            q, k = self.rotary(q, start), self.rotary(k, start)
+        if memory is not None:
+            k, v = memory.extend(k, v)                                      # each (B, H, S, D/H)
+        heads, weights = functional.attention(q, k, v, mask, return_weights=True, bias=bias)
         joined = heads.swapaxes(1, 2).reshape(B, T, D)                      # (B, T, H · D/H)
-        return self.output(joined), weights                                 # (B, T, D), (B, H, T, T)
+        return self.output(joined), weights                                 # (B, T, D), (B, H, T, S)

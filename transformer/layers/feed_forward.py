@@ -13,14 +13,19 @@ ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu, "silu": functio
 
 
 class FeedForward(nn.Module):
-    """activation(x up) down, both with a bias."""
+    """activation(x up) down; gated: (activation(x gate) ⊙ (x up)) down. Each with a bias."""
 
     def __init__(self, config: TransformerConfig, rng: np.random.Generator) -> None:
         self.activation = ACTIVATIONS[config.activation]
-        self.up = nn.Linear(config.embed_dim, config.ffn_dim, rng=rng, dtype=config.dtype)
-        self.down = nn.Linear(config.ffn_dim, config.embed_dim, rng=rng, dtype=config.dtype)
+        D, F, dtype = config.embed_dim, config.ffn_dim, config.dtype
+        self.up = nn.Linear(D, F, rng=rng, dtype=dtype)
+        self.gate = nn.Linear(D, F, rng=rng, dtype=dtype) if config.gated else None
+        self.down = nn.Linear(F, D, rng=rng, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:                 # (B, T, D)
-        x = self.activation(self.up(x))                     # (B, T, F)
+        if self.gate is None:
+            x = self.activation(self.up(x))                 # (B, T, F)
+        else:
+            x = self.activation(self.gate(x)) * self.up(x)  # (B, T, F)
         x = self.down(x)                                    # (B, T, D)
         return x

@@ -1,5 +1,5 @@
-"""Where a token stands: added to its embedding (sinusoidal, learned), or turned into its queries and keys
-(rotary)."""
+"""Where a token stands: added to its embedding (sinusoidal, learned), turned into its queries and keys (rotary), or
+taken from the score of a key, more for one that is further away (ALiBi). `start` is the position of the first token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tinygrad_edu import Tensor, nn
 from transformer.config import TransformerConfig
 
-__all__ = ["LearnedPositions", "Rotary", "SinusoidalPositions", "make_positions"]
+__all__ = ["Alibi", "LearnedPositions", "Rotary", "SinusoidalPositions", "make_positions"]
 
 
 def angles(length: int, dim: int) -> NDArray[np.float64]:
@@ -25,8 +25,8 @@ class SinusoidalPositions(nn.Module):
         interleaved = np.stack([np.sin(turns), np.cos(turns)], axis=-1).reshape(config.max_seq_len, -1)
         self.table = interleaved[:, : config.embed_dim].astype(config.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:             # (B, T, D)
-        x = x + self.table[: x.shape[1]]
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:             # (B, T, D)
+        x = x + self.table[start : start + x.shape[1]]
         return x
 
 
@@ -36,8 +36,8 @@ class LearnedPositions(nn.Module):
     def __init__(self, config: TransformerConfig, rng: np.random.Generator, std: float) -> None:
         self.weight = nn.Parameter(rng.normal(0.0, std, (config.max_seq_len, config.embed_dim)), config.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:             # (B, T, D)
-        x = x + self.weight[: x.shape[1]]
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:             # (B, T, D)
+        x = x + self.weight[start : start + x.shape[1]]
         return x
 
 
@@ -50,14 +50,33 @@ class Rotary(nn.Module):
         pair = np.array([[0.0, 1.0], [-1.0, 0.0]])                                          # (a, b) → (−b, a)
         self.quarter_turn = np.kron(np.eye(config.head_dim // 2), pair).astype(config.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:             # (B, H, T, d)
-        T = x.shape[-2]
-        x = x * self.cos[:T] + (x @ self.quarter_turn) * self.sin[:T]
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:             # (B, H, T, d)
+        at = slice(start, start + x.shape[-2])
+        x = x * self.cos[at] + (x @ self.quarter_turn) * self.sin[at]
         return x
 
 
+class Alibi(nn.Module):
+    """−slope · |t − s| for query t and key s: nothing to learn, and sequences may be longer than any in training.
+
+    The slopes of H heads run from 2^(−8/H) down to 2^(−8), each 2^(−8/H) of the one before, so that some heads look
+    near and some far. Source: Press and others, Train short, test long (2022), who mix the slopes of two powers of two
+    where H is none; here one formula holds for every H.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        H = config.num_heads
+        self.slopes = (2.0 ** (-8 * np.arange(1, H + 1) / H)).astype(config.dtype)
+
+    def forward(self, T: int, start: int = 0) -> NDArray[np.floating]:
+        S = start + T
+        distance = np.abs(np.arange(start, S)[:, None] - np.arange(S))                     # (T, S)
+        bias: NDArray[np.floating] = -self.slopes[:, None, None] * distance.astype(self.slopes.dtype)
+        return bias                                                                         # (H, T, S)
+
+
 def make_positions(config: TransformerConfig, rng: np.random.Generator, std: float) -> nn.Module | None:
-    """What the model adds to its embeddings; None for rotary, which acts inside attention."""
+    """What the model adds to its embeddings; None for what acts inside attention."""
     if config.positions == "learned":
         return LearnedPositions(config, rng, std)
     return SinusoidalPositions(config) if config.positions == "sinusoidal" else None
