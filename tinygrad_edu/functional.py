@@ -298,6 +298,7 @@ def attention(
     q, k, v = floating(q), floating(k), floating(v)
     refuse_misfits(q.shape, k.shape, v.shape)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.mT                  # (..., T, S)
+    bias = optional(bias)
     if bias is not None:
         broadcasts_to("bias", bias.shape, scores.shape)
         scores = scores + bias

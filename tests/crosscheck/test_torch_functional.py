@@ -88,9 +88,9 @@ def test_embedding_agrees_for_repeated_ids(tally):
     tally("cases of functional")
 
 
-def torch_attention(q, k, v, mask):
+def torch_attention(q, k, v, mask, bias=0.0):
     """Spelled out: PyTorch's fused kernel has no second derivative."""
-    scores = q @ k.mT / q.shape[-1] ** 0.5
+    scores = q @ k.mT / q.shape[-1] ** 0.5 + bias
     return F.softmax(scores if mask is None else scores.masked_fill(~torch.tensor(mask), -torch.inf), dim=-1) @ v
 
 
@@ -104,4 +104,9 @@ def test_attention_agrees(shape, masked, tally):
         lambda q, k, v: torch_attention(q, k, v, mask),
         [draw(*shape, seed=seed) for seed in range(3)], "attention",
     )  # fmt: skip
-    tally("cases of functional")
+    assert_agree(
+        lambda q, k, v, bias: functional.attention(q, k, v, mask, bias=bias),
+        lambda q, k, v, bias: torch_attention(q, k, v, mask, bias),
+        [*(draw(*shape, seed=seed) for seed in range(3)), draw(length, length)], "attention with a bias",
+    )  # fmt: skip
+    tally("cases of functional", 2)
