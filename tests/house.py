@@ -203,7 +203,8 @@ def all_lists_the_public_names(root: Path) -> Iterator[str]:
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
         taken = {taken for _, module, taken in imports(name, file) if f"{module}.".startswith(f"{name}.")}
         made = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        made |= {ast.unparse(t) for node in tree.body if isinstance(node, ast.Assign) for t in node.targets}
+        assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+        made |= {target.id for target in assigned if isinstance(target, ast.Name)}
         public = {one for one in made | (taken - used) if not one.startswith("_")}
         listed = set(exported(file) or [])
         yield from (f"{name}.{one} is public but not in __all__: list it" for one in sorted(public - listed))

@@ -63,6 +63,16 @@ _LATER = {
 }  # fmt: skip
 
 
+def _in_a_notebook(tensor: Tensor, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    """Here, since the tensor stands below what draws it."""
+    from tinygrad_edu.render.notebook import bundle
+
+    return bundle(tensor)
+
+
+Tensor._repr_mimebundle_ = _in_a_notebook  # type: ignore[attr-defined]
+
+
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -228,6 +228,9 @@ class ModuleList(Module):
         for module in modules:
             self.append(module)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)  # the scopes of what is inside begin with the list's: layers.0
+
     def append(self, module: Module) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"ModuleList holds modules, not a {type(module).__name__}")

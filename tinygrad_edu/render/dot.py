@@ -50,19 +50,21 @@ def dot_of(
     wrong: int | None = None,
     theme: Theme = "light",
     heat: Heat | None = None,
+    caption: bool = True,
 ) -> str:
-    """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red."""
+    """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red. caption: with the
+    view's notes, and what the colours mean, under the graph."""
     import graphviz
 
     colours = THEMES[theme]
     warmth = heat_of(view.nodes, heat) if heat else None
-    notes = [*view.notes, *([warmth.legend] if warmth else [])]
-    lines = "".join(f'{escaped(note)}<BR ALIGN="LEFT"/>' for note in notes)
-    caption = {"label": f"<{lines}>", "labelloc": "b", "labeljust": "l", "fontcolor": colours.pale, "fontsize": "9"}
+    notes = [*view.notes, *([warmth.legend] if warmth else [])] if caption else []
+    lines = "".join(f'{escaped(note, 200)}<BR ALIGN="LEFT"/>' for note in notes)
+    below = {"label": f"<{lines}>", "labelloc": "b", "labeljust": "l", "fontcolor": colours.pale, "fontsize": "9"}
     dot = graphviz.Digraph(
         "computation",
         graph_attr={"rankdir": direction, "bgcolor": colours.paper, "fontname": FONT, "fontsize": "10", "pad": "0.2",
-                    "nodesep": "0.18", "ranksep": "0.28", **(caption if notes else {})},
+                    "nodesep": "0.18", "ranksep": "0.28", **(below if notes else {})},
         node_attr={"shape": "box", "fontname": FONT, "fontsize": "10", "fontcolor": colours.ink,
                    "margin": "0.09,0.045", "height": "0.2", "width": "0.2"},
         edge_attr={"color": colours.line, "arrowsize": "0.55", "fontname": FONT, "fontsize": "7",
@@ -87,6 +89,8 @@ def dot_of(
         role = "output" if node.number == view.output and node.kind == "operation" else node.kind
         role = "wrong" if node.number == wrong else role
         style = {**SHAPES[role], "class": role}
+        # Pale words would drown in a strong colour.
+        words = colours._replace(pale=colours.ink, gradient=colours.ink) if role == "wrong" or warmth else colours
         if role in ("constant", "outside"):
             style["fontcolor"] = colours.pale
         else:
@@ -94,7 +98,7 @@ def dot_of(
         if warmth and role not in ("constant", "outside"):
             step = warmth.steps.get(node.number, 0)
             style |= {"fillcolor": mixed(*colours.heat, step / (STEPS - 1)), "class": f"{role} heat{step}"}
-        boxes[node.scope].node(str(node.number), label_of(node, dtype, colours, known or node.number == view.output),
+        boxes[node.scope].node(str(node.number), label_of(node, dtype, words, known or node.number == view.output),
                                tooltip=text(tooltip(node)), **style)  # fmt: skip
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
     for scope in sorted(around, key=len, reverse=True):
@@ -157,9 +161,9 @@ def small(line: str, colour: str) -> str:
     return f'<FONT POINT-SIZE="8" COLOR="{colour}">{escaped(line)}</FONT>'
 
 
-def escaped(line: str) -> str:
+def escaped(line: str, limit: int = 60) -> str:
     """For Graphviz's markup: visible characters only, and none of them markup."""
-    return html.escape(printable(line))
+    return html.escape(printable(line, limit))
 
 
 def text(line: str) -> str:

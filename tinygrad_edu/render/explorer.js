@@ -91,14 +91,8 @@ function showPath() {
   showRow();
 }
 
-/** The innermost row that the current sheet belongs to. */
-function rowHere() {
-  for (let sheet = current; sheet !== null; sheet = facts.sheets[sheet].above) {
-    const path = facts.sheets[sheet].row;
-    if (path !== null && facts.rows[path]?.nodes.length) return path;
-  }
-  return null;
-}
+/** The innermost row of equal scopes that the current sheet stands in. */
+const rowHere = () => facts.sheets[current].rows.findLast((path) => facts.rows[path].nodes.length) ?? null;
 
 function showRow() {
   const path = rowHere();
@@ -118,6 +112,15 @@ function leaf(step) {
   chosenOfRow[path] = Math.min(last, Math.max(0, (chosenOfRow[path] ?? 0) + step));
   showRow();
   tell(chosen);
+}
+
+/** What the drawing cannot know: whose numbers are beside it. */
+function rowNote() {
+  const path = rowHere();
+  const which = chosenOfRow[path] ?? 0;
+  if (path === null || which === 0) return [];
+  const { paths } = facts.rows[path];
+  return [make("p", { class: "pale" }, `These are numbers of ${paths[which]}; in the boxes stand those of ${paths[0]}.`)];
 }
 
 // What is known of a node -------------------------------------------------------------------------------
@@ -177,7 +180,8 @@ function tell(name) {
   const sheet = facts.sheets[current];
   if (name === null) {
     const notes = sheet.notes.map((note) => make("p", { class: "pale" }, note));
-    about.replaceChildren(make("h2", {}, sheet.title), make("p", { class: "pale" }, sheet.scope), ...notes,
+    about.replaceChildren(
+      make("h2", {}, sheet.title), ...sheet.contents.map((line) => make("p", {}, line)), ...notes,
       make("p", { class: "pale" }, "Click a node for its numbers, a box with a double line to open it."));
     return;
   }
@@ -188,6 +192,7 @@ function tell(name) {
   about.replaceChildren(
     make("h2", {}, known.name || known.label),
     make("p", { class: "pale" }, box ? box.scope : `${kind}${known.scope ? ` in ${known.scope}` : ""}`),
+    ...rowNote(),
     ...(box ? box.contents.map((line) => make("p", {}, line)) : []),
     table([
       ["operation", known.kind === "operation" && known.name ? known.label : undefined],
@@ -218,6 +223,12 @@ function go(number) {
   showRow();
   choose(place.name);
   stage.reveal(elementOf(place.name));
+}
+
+/** What a click does: a box opens, a node from elsewhere leads there, any other tells its facts. */
+function act(name) {
+  if (elementOf(name).classList.contains("outside")) go(meant(facts.sheets[current].nodes[name]));
+  else if (!open(name)) choose(name);
 }
 
 // Search ------------------------------------------------------------------------------------------------
@@ -280,7 +291,7 @@ sheets.forEach((sheet, k) => {
     element.setAttribute("tabindex", "0");
     element.setAttribute("role", "button");
     element.setAttribute("aria-label", `${about.name || about.label}, ${about.shape}`);
-    element.addEventListener("click", () => { if (chosen === name || !open(name)) choose(name); });
+    element.addEventListener("click", () => act(name));
     element.addEventListener("focus", () => { if (chosen !== name) tell(name); });
     element.addEventListener("pointerenter", () => {
       element.classList.add("hovered");
@@ -310,7 +321,7 @@ document.addEventListener("keydown", (event) => {
     find("#search").focus();
   } else if ((event.key === "Enter" || event.key === " ") && node) {
     event.preventDefault();
-    if (!open(nameOf(node))) choose(nameOf(node));
+    act(nameOf(node));
   } else if (event.key === "Escape" || event.key === "Backspace") {
     if (chosen !== null) choose(null);
     else back();

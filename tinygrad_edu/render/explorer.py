@@ -12,11 +12,11 @@ from collections import deque
 from typing import Any
 
 from tinygrad_edu.render.dot import dot_of
-from tinygrad_edu.render.fold import depths, fold, parents, title
+from tinygrad_edu.render.fold import depths, fold, folded, parents, title
 from tinygrad_edu.render.labels import contents, keyword_text, printable, shape_text
 from tinygrad_edu.render.layout import lay_out
 from tinygrad_edu.render.page import inline_svg, page
-from tinygrad_edu.render.palette import Direction, Heat, Theme
+from tinygrad_edu.render.palette import Direction, Heat, Theme, heat_of
 from tinygrad_edu.render.plain import Statistics, View, ViewNode
 from tinygrad_edu.render.repeats import once
 
@@ -39,9 +39,9 @@ def html_of(
     sheets = sheets_of(view, min(budget, SHEET), depth)
     svgs, told = [], []
     for sheet in sheets:
-        svg = lay_out(dot_of(sheet.view._replace(notes=()), direction or "TB", heat=heat), "svg")
+        svg = lay_out(dot_of(sheet.view, direction or "TB", heat=heat, caption=False), "svg")
         svgs.append(inline_svg(svg.decode(), f"graph of {printable(sheet.scope) or 'the whole'}"))
-        told.append(sheet.facts(known=view.notes))
+        told.append(sheet.facts(view.notes, heat))
     drawn = {whole(node) for sheet in sheets for node in sheet.view.nodes}
     many = len(view.nodes) > FACTS
     nodes = {n.number: facts_of(n) for n in view.nodes if not many or n.number in drawn}
@@ -50,10 +50,14 @@ def html_of(
         if edge.target in nodes:
             inputs.setdefault(edge.target, []).append(edge.source)
     rows = {path: about.alike for sheet in sheets for path, about in sheet.view.scopes.items() if about.alike}
+    for sheet, about in zip(sheets, told, strict=True):
+        own = members_of(view, sheet.scope)
+        about["contents"] = contents(folded(0, sheet.scope, own, "", view))
+        about["rows"] = [path for path in rows if f"{sheet.scope}.".startswith(f"{path}.")]
     data = {
         "sheets": told, "nodes": nodes, "inputs": inputs,
         "rows": {path: {"paths": [printable(each, 200) for each in paths],
-                        "nodes": [] if many else [members(view, each) for each in paths]}
+                        "nodes": [] if many else [[node.number for node in members_of(view, each)] for each in paths]}
                  for path, paths in rows.items()},
     }  # fmt: skip
     notes = [*view.notes, *([f"Search finds what is drawn, not all {len(view.nodes):,} nodes."] if many else [])]
@@ -69,16 +73,15 @@ class Sheet:
         self.scope, self.view, self.above, self.around = scope, view, above, around
         self.opens: dict[int, int] = {}  # the number of a box here -> a sheet
 
-    def facts(self, known: tuple[str, ...]) -> dict[str, Any]:
+    def facts(self, known: tuple[str, ...], heat: Heat | None) -> dict[str, Any]:
         """What the page tells of it. known: notes on the whole graph, which stand at the top of the page."""
-        about = self.view.scopes.get(self.scope)
+        notes = [note for note in self.view.notes if note not in known]
+        notes += [heat_of(self.view.nodes, heat).legend] if heat else []
         return {
             "scope": printable(self.scope, 200),
             "title": printable(title(self.view, self.scope, self.around)) if self.scope else "graph",
-            "kind": printable(about.kind) if about else "",
-            "row": self.scope if about is not None and about.alike else None,
             "above": self.above,
-            "notes": [printable(note, 300) for note in self.view.notes if note not in known],
+            "notes": [printable(note, 300) for note in notes],
             "nodes": {str(n.number): whole(n) for n in self.view.nodes if n.kind != "folded"},
             "boxes": {str(n.number): box_facts(n) for n in self.view.nodes if n.kind == "folded"},
             "opens": self.opens,
@@ -128,8 +131,8 @@ def whole(node: ViewNode) -> int:
     return node.number if node.whole is None else node.whole
 
 
-def members(view: View, scope: str) -> list[int]:
-    return [node.number for node in view.nodes if f"{node.scope}.".startswith(f"{scope}.")]
+def members_of(view: View, scope: str) -> list[ViewNode]:
+    return [node for node in view.nodes if not scope or f"{node.scope}.".startswith(f"{scope}.")]
 
 
 def facts_of(node: ViewNode) -> dict[str, Any]:

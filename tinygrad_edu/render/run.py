@@ -196,11 +196,11 @@ def gradients_of(output: Tensor) -> tuple[dict[Node, Statistics], str]:
     graph can be used again. If it cannot be run, why not."""
     node = output._node
     if node is None:
-        return {}, "no gradients: nothing here wants one"
+        return {}, "No gradients by every node: nothing here wants one."
     if math.prod(output.shape) != 1:
-        return {}, f"no gradients: the output has shape {output.shape}, and a gradient is of one number"
+        return {}, f"No gradients by every node: the output has shape {output.shape}, and a gradient is of one number."
     try:
         found = reverse({node: np.ones(output.shape, output.dtype)[()]}, set(reachable([node])))
     except AutodiffError as error:
-        return {}, f"no gradients: {error}"
+        return {}, f"No gradients by every node: {error}"
     return {key: statistics_of(g) for key, g in found.items() if hasattr(g, "dtype")}, ""
