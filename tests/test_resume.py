@@ -114,7 +114,10 @@ def test_a_kill_at_any_call_that_touches_a_file_loses_nothing(tmp_path_factory, 
     after each step; the process dies there up to three times in a row.
     """
     folder = tmp_path_factory.mktemp("killed")
-    start = lambda: train(CONFIG, folder)  # noqa: E731
+
+    def go_on():
+        return resume(folder) if (folder / "config.json").exists() else train(CONFIG, folder)
+
     for _ in range(data.draw(st.integers(1, 3))):
         name = data.draw(st.sampled_from(["fsync", "replace", "unlink", "open", "write"]))
         act = at_step(data.draw(st.integers(1, 40)), kill_self)
@@ -126,11 +129,10 @@ def test_a_kill_at_any_call_that_touches_a_file_loses_nothing(tmp_path_factory, 
                 honest = getattr(os, name)
                 setattr(os, name, lambda *args, **kwargs: (act(), honest(*args, **kwargs))[1])
             transformer.train.SAVE_EVERY = 0.0
-            start() if not states(folder) else resume(folder)
+            go_on()
 
         assert in_a_child(die) in (0, -signal.SIGKILL)
-    if not states(folder):
-        train(CONFIG, folder)
+    go_on()
     holds(folder, undisturbed)
 
 
@@ -177,7 +179,21 @@ def test_a_run_without_a_whole_state_is_refused(tmp_path):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="all of its 3 states are damaged"):
         resume(tmp_path)
-    with pytest.raises(FileNotFoundError, match="has no state"):
+
+
+def test_a_run_that_was_killed_before_its_first_state_starts_anew(tmp_path, undisturbed):
+    interrupted(tmp_path)
+    for path in (*states(tmp_path), tmp_path / "last.safetensors", tmp_path / "metrics.jsonl"):
+        path.unlink()
+    holds(tmp_path, undisturbed)
+
+
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="fits no training of this program"):
+        resume(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(FileNotFoundError):
         resume(tmp_path)
 
 

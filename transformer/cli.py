@@ -95,9 +95,12 @@ def resumed(args: argparse.Namespace) -> Outcome:
     if changed:
         options = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise ValueError(f"--resume goes on with what the run was started with; leave out {options}")
-    folder = find_run(args.runs, args.run, "state-*.safetensors")
-    epochs = json.loads((folder / "config.json").read_text())["epochs"]
-    return resume(folder, lambda epoch: show(epoch, epochs), tell=lambda line: print(line, file=sys.stderr))
+    folder = find_run(args.runs, args.run, "config.json")
+
+    def show_of_all(epoch: Epoch) -> None:  # a resumed run has written down what it does by then
+        show(epoch, json.loads((folder / "config.json").read_bytes())["epochs"])
+
+    return resume(folder, show_of_all, tell=lambda line: print(line, file=sys.stderr))
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

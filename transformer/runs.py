@@ -120,14 +120,12 @@ def save_state(folder: Path, loop: Loop) -> None:
         old.unlink(missing_ok=True)
 
 
-def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The newest state that is whole. One that is damaged is put aside as damaged-state-N, and `tell` told why.
+def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Array], dict[str, Any]] | None:
+    """The newest state that is whole; None where none was saved yet.
 
-    Raises CheckpointError if none is whole, FileNotFoundError if there is none.
+    One that is damaged is put aside as damaged-state-N, and `tell` told why. Raises CheckpointError if all are.
     """
     found = states(folder)
-    if not found:
-        raise FileNotFoundError(f"{folder} has no state to go on from")
     for path in reversed(found):
         try:
             return load_tensors(path)
@@ -135,4 +133,6 @@ def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Arr
             aside = path.with_name(f"damaged-{path.name}")
             os.replace(path, aside)
             tell(f"{error}; put aside as {aside.name}")
-    raise CheckpointError(f"{folder}: all of its {len(found)} states are damaged; start the run anew")
+    if found:
+        raise CheckpointError(f"{folder}: all of its {len(found)} states are damaged; train under another name")
+    return None

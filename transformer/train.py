@@ -78,16 +78,19 @@ def resume(
 ) -> Outcome:
     """Go on with a run that was stopped, in whatever way: what comes out is bit for bit what it would have been.
 
-    It goes on from the last state that was saved and is whole; `tell` hears of those that are not. A run that was
-    trained to its end is only tested again. Raises what `train` raises, CheckpointError and FileNotFoundError.
+    It goes on from the last state that was saved and is whole; `tell` hears of those that are not. Stopped before the
+    first, it starts anew by its config.json; trained to its end, it is only tested again.
+    Raises what `train` raises, CheckpointError and FileNotFoundError.
     """
     with locked(folder):
-        tensors, about = load_state(folder, tell)
+        saved = load_state(folder, tell)
         try:
-            config = TrainConfig.from_dict(about["training"])
+            about = json.loads((folder / "config.json").read_bytes()) if saved is None else saved[1]["training"]
+            config = TrainConfig.from_dict(about)
             refuse_if_too_large(config)
             loop = started(config)
-            loop.restore(tensors, about)
+            if saved is not None:
+                loop.restore(*saved)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder}: its state fits no training of this program: {error}") from None
         return finished(loop, folder, on_epoch, progress)
