@@ -202,3 +202,10 @@ def test_new_data_for_a_detached_tensor_is_its_own():
     loss.backward()
     assert w.grad.tolist() == [1.0, 2.0]
     refuses_after(lambda: x.data.__setitem__(0, 9.0), w, again)
+
+
+def test_a_leaf_changed_behind_one_of_several_views_of_it_is_refused():
+    x = leaf(np.ones((3, 2)))
+    first, _, last = np.unstack(x)
+    loss = np.sum(first * last)
+    refuses_after(lambda: x.data.__setitem__((2, 1), 5.0), x, loss)

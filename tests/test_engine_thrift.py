@@ -1,6 +1,7 @@
 """What the engine does without: objects for the garbage collector, modules nobody asked for, fingerprints."""
 
 import gc
+import platform
 import subprocess
 import sys
 
@@ -63,3 +64,26 @@ def test_importing_the_package_leaves_out_what_few_need():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[] True True False"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other habits")
+def test_memory_that_a_step_freed_is_not_fetched_from_the_system_again():
+    program = """
+import resource, numpy as np
+from tinygrad_edu import Tensor
+x = Tensor(np.ones(100_000), requires_grad=True)
+def step():
+    y = x
+    for _ in range(10):
+        y = np.tanh(y) * x
+    np.sum(y).backward()
+    x.zero_grad()
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000  # 20 arrays of 200 pages in each step: 40,000 if they were fetched anew

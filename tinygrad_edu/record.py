@@ -281,6 +281,7 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) 
             if node is not None:
                 made = picked(node, index, part)
             parts.append(make(kind, part, made))
+            own_as_view(parts[-1], part, operands)
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if type(value) is np.ndarray and not value.ndim:
         value = value[()]

@@ -16,12 +16,14 @@ from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, ShapeError
 from tinygrad_edu.exits import Exits
 from tinygrad_edu.graph import Cut, Node, is_recording, leaf, next_number, node_location, user_location, user_origin
+from tinygrad_edu.heap import keep_freed_memory
 from tinygrad_edu.protocols import call, call_ufunc
 from tinygrad_edu.record import Variable, make, operand
 from tinygrad_edu.seals import Escape, fingerprint, root_of
 
 __all__ = ["Tensor", "stop_gradient"]
 
+keep_freed_memory()
 
 DEPOSIT = allocate_lock()  # two threads may add to one leaf's gradient; neither share may get lost
 

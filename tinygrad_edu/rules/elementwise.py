@@ -6,6 +6,7 @@ in equal parts; x**0 and 0**y have derivative 0 at 0; sqrt'(0) is inf, as NumPy 
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -25,7 +26,7 @@ from tinygrad_edu.primitive import (
 )
 from tinygrad_edu.rules.special import erf_value
 
-__all__ = ["erf", "root_of_squares"]
+__all__ = ["chosen", "erf", "root_of_squares"]
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 PI = float(np.pi)
@@ -162,14 +163,29 @@ def erf(x: Any) -> Any:
 # Choosing between values
 
 
+def chosen(g: Any, condition: Any) -> Any:
+    """where(condition, g, 0). Of a large array as a product, if no 0 · inf is in it: there where() guesses wrong which
+    way each element goes, and takes up to twenty times as long."""
+    large = type(g) is type(condition) is np.ndarray and g.size > LEARNT
+    if large and condition.dtype == bool and math.isfinite(np.vdot(g, g)):
+        return g * condition
+    return np.where(condition, g, 0.0)
+
+
+LEARNT = 1 << 13  # elements: a pattern of so many the processor learns
+
+
 def larger(g: Any, x: Any, y: Any) -> Any:
     """The share of the first argument: all of g where it is larger, half where both are equal."""
-    return np.where(x == y, 0.5 * g, np.where(x > y, g, 0.0))
+    tie = x == y
+    if type(tie) is np.ndarray and not np.count_nonzero(tie):
+        return chosen(g, x > y)
+    return np.where(tie, 0.5 * g, np.where(x > y, g, 0.0))
 
 
 def smaller(g: Any, x: Any, y: Any) -> Any:
     """The share of the first argument: all of g where it is smaller. Without a minus: -1 wraps to 255 in uint8."""
-    return np.where(x == y, 0.5 * g, np.where(x < y, g, 0.0))
+    return larger(g, y, x)
 
 
 derivative(
@@ -207,8 +223,8 @@ derivative(
 derivative(
     np.where,
     None,
-    lambda g, condition: np.where(condition, g, 0.0),
-    lambda g, condition: np.where(condition, 0.0, g),
+    lambda g, condition: chosen(g, condition),
+    lambda g, condition: chosen(g, np.logical_not(condition)),
     parameters="condition x y", broadcasts=True, selects=True,
 )  # fmt: skip
 

@@ -21,7 +21,6 @@ __all__ = ["gelu", "gelu_tanh", "linear", "relu", "sigmoid", "silu"]
 ROOT_2_OVER_PI, CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
-@by_pieces
 def where_positive(g: Any, z: Any) -> Any:
     """g where z > 0. As a product: where() takes the same branch for element after element, or misses it."""
     kept = (z > 0).astype(g.dtype)

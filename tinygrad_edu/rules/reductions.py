@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygrad_edu.primitive import composite, constant, derivative, refuse
-from tinygrad_edu.rules.elementwise import root_of_squares
+from tinygrad_edu.rules.elementwise import chosen, root_of_squares
 
 __all__ = ["axes_of", "in_dtype", "restore"]
 
@@ -25,10 +26,17 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
     return normalize_axis_tuple(axis, ndim)
 
 
-def restore(reduced: Any, axis: Axis, keepdims: bool, ndim: int) -> Any:
-    """Put the reduced axes back, with size 1, so that the result broadcasts against the argument."""
-    whole = axis is None or keepdims or not ndim  # a 0-d result broadcasts as it is
-    return reduced if whole else np.expand_dims(reduced, axes_of(axis, ndim))
+def restore(reduced: Any, axis: Axis, keepdims: bool, shape: tuple[int, ...]) -> Any:
+    """Put the reduced axes back, with size 1, so that the result broadcasts against the argument of that shape."""
+    whole = axis is None or keepdims or not shape  # a 0-d result broadcasts as it is
+    return reduced if whole else reduced.reshape(with_ones(shape, axis))
+
+
+@functools.lru_cache(maxsize=256)
+def with_ones(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """The shape of a reduction that keeps its axes."""
+    axes = axes_of(axis, len(shape))
+    return tuple([1 if k in axes else size for k, size in enumerate(shape)])
 
 
 def count(shape: tuple[int, ...], axis: Axis) -> int:
@@ -36,9 +44,21 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod([shape[a] for a in axes_of(axis, len(shape))])
 
 
+def spread(g: Any, shape: tuple[int, ...]) -> Any:
+    """broadcast_to, but a small array is filled: that is quicker than making a view, and need not be copied later."""
+    if isinstance(g, np.ndarray | np.generic) and math.prod(shape) <= SMALL:
+        out = np.empty(shape, g.dtype)
+        out[...] = g
+        return out
+    return np.broadcast_to(g, shape)
+
+
+SMALL = 1 << 13
+
+
 def sum_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
-    spread = np.broadcast_to(restore(g, axis, keepdims, len(a_shape)), a_shape)
-    return spread if where is True else np.where(where, spread, 0.0)
+    each = spread(restore(g, axis, keepdims, a_shape), a_shape)
+    return each if where is True else np.where(where, each, 0.0)
 
 
 def mean_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
@@ -50,10 +70,10 @@ def mean_argument(g: Any, a_shape: Any, axis: Axis = None, keepdims: bool = Fals
 
 def extreme_argument(g: Any, z: Any, a: Any, axis: Axis = None, keepdims: bool = False, where: Any = True) -> Any:
     """The cotangent in equal parts to the elements that attain the extreme; to none where `initial` is better."""
-    best = a == restore(z, axis, keepdims, a.ndim)
+    best = a == restore(z, axis, keepdims, a.shape)
     best = best if where is True else np.logical_and(best, where)
-    ties = np.sum(best, axis=axes_of(axis, a.ndim), keepdims=True, dtype=g.dtype)
-    return np.where(best, restore(g, axis, keepdims, a.ndim) / ties, 0.0)
+    ties = np.add.reduce(best, axis=axes_of(axis, a.ndim), keepdims=True, dtype=g.dtype)  # np.sum adds 2 µs
+    return chosen(restore(g, axis, keepdims, a.shape) / ties, best)
 
 
 derivative(np.sum, sum_argument, neutral="dtype initial")

@@ -156,11 +156,7 @@ composite(np.hsplit)(lambda ary, indices_or_sections: split_along(ary, indices_o
 composite(np.dsplit)(lambda ary, indices_or_sections: split_along(ary, indices_or_sections, 2, 3))
 
 
-@composite(np.unstack)
-def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
-    if not x.ndim:
-        raise ValueError("a 0-d array has no axis to take apart")
-    return tuple(np.moveaxis(x, axis, 0))
+derivative(np.unstack, lambda g, axis=0: np.stack(g, axis=axis))
 
 
 # More or fewer axes
