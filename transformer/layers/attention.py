@@ -36,7 +36,8 @@ class Attention(nn.Module):
         B, T, D = x.shape
         start = 0 if memory is None else memory.start
         qkv = self.qkv(x).reshape(B, T, 3, self.num_heads, -1)              # (B, T, 3, H, D/H)
-        q, k, v = (part.swapaxes(1, 2) for part in np.unstack(qkv, axis=2)) # each (B, H, T, D/H)
+        parts: Any = np.unstack(qkv, axis=2)                                # each (B, T, H, D/H)
+        q, k, v = (part.swapaxes(1, 2) for part in parts)                   # each (B, H, T, D/H)
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)
         if memory is not None:
