@@ -149,6 +149,17 @@ def test_ufunc_methods_without_a_rule_are_refused():
         np.add.at(x, [0], 1.0)
 
 
+def test_full_like_takes_the_gradient_of_what_it_fills_with():
+    x, c = Tensor(np.ones((2, 3)), requires_grad=True), Tensor(0.5, requires_grad=True)
+    filled = np.full_like(x, c)
+    assert (filled.shape, filled.dtype) == ((2, 3), x.dtype)
+    np.sum(filled * x).backward()
+    assert c.grad.item() == 6.0
+    np.testing.assert_array_equal(x.grad.numpy(), np.full((2, 3), 0.5))
+    wide = np.full_like(x, Tensor([1.0, 2.0, 3.0], requires_grad=True), dtype=np.float32, shape=(4, 3))
+    assert (wide.tolist(), wide.dtype) == ([[1.0, 2.0, 3.0]] * 4, np.float32)
+
+
 def test_array_arguments_may_go_by_name():
     x = leaf([[1.0, 2.0], [3.0, 4.0]])
     assert np.sum(a=x, axis=0).tolist() == [4.0, 6.0]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu.errors import DtypeError, ShapeError
+from tinygrad_edu.complaints import reject
+from tinygrad_edu.errors import DtypeError, RangeError, ShapeError
 from tinygrad_edu.graph import STATE
 from tinygrad_edu.tensor import Tensor
 
@@ -44,7 +45,7 @@ def floating(x: Any) -> Any:
     if kind in ("b", "i", "u"):
         return x.astype(np.float64)
     if kind not in ("f", "O"):
-        raise DtypeError(f"functional takes real numbers: a Tensor, an ndarray or a list, not {x!r:.40}")
+        reject(DtypeError, f"functional takes real numbers: a Tensor, an ndarray or a list, not {x!r:.40}")
     return x
 
 
@@ -61,7 +62,7 @@ def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
     if not found.size:
         return found.astype(np.intp)  # an empty list has no dtype of its own
     if found.dtype.kind not in "iu":
-        raise DtypeError(f"{function}: {what} are {found.dtype}; they must be integers")
+        reject(DtypeError, f"{function}: {what} are {found.dtype}; they must be integers")
     return found
 
 
@@ -70,15 +71,15 @@ def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted:
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         at = f" at position {place[0] if len(place) == 1 else place}" if place else ""
-        raise IndexError(f"{function}: {what} {ids[place]}{at} is outside [0, {size})")
+        reject(RangeError, f"{function}: {what} {ids[place]}{at} is outside [0, {size})")
 
 
 def same_width(function: str, x: Any, **tables: Any) -> None:
     if not x.ndim or not x.shape[-1]:
-        raise ShapeError(f"{function}: x has shape {x.shape}; there is no last axis to take a mean over")
+        reject(ShapeError, f"{function}: x has shape {x.shape}; there is no last axis to take a mean over")
     for name, table in tables.items():
         if table is not None and table.shape != x.shape[-1:]:
-            raise ShapeError(f"{function}: {name} has shape {table.shape}, x {x.shape} wants {x.shape[-1:]}")
+            reject(ShapeError, f"{function}: {name} has shape {table.shape}, x {x.shape} wants {x.shape[-1:]}")
 
 
 def has_kernel(*operands: Any) -> bool:
@@ -105,13 +106,13 @@ def refuse_misfits(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -
         except ValueError:
             wrong = "the leading axes do not broadcast; make them equal or 1"
     if wrong:
-        raise ShapeError(f"attention: q {q}, k {k}, v {v}: {wrong}")
+        reject(ShapeError, f"attention: q {q}, k {k}, v {v}: {wrong}")
 
 
 def attention_mask(mask: object, shape: tuple[int, ...]) -> NDArray[np.bool]:
     allowed = plain(mask)
     if allowed.dtype != bool:
-        raise DtypeError(f"attention: the mask is {allowed.dtype}; it must be boolean, True = may attend")
+        reject(DtypeError, f"attention: the mask is {allowed.dtype}; it must be boolean, True = may attend")
     broadcasts_to("mask", allowed.shape, shape)
     return allowed
 
@@ -120,4 +121,4 @@ def broadcasts_to(what: str, given: tuple[int, ...], shape: tuple[int, ...]) -> 
     """attention's mask and bias may not make its scores larger."""
     fits = [m in (1, n) for m, n in zip(given[::-1], shape[::-1], strict=False)]
     if len(given) > len(shape) or not all(fits):
-        raise ShapeError(f"attention: a {what} {given} does not broadcast to the scores {shape}")
+        reject(ShapeError, f"attention: a {what} {given} does not broadcast to the scores {shape}")

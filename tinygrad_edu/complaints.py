@@ -10,10 +10,24 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_edu.errors import AutodiffError, DtypeError, ShapeError, TooLargeError, UnsupportedError
+from tinygrad_edu.errors import (
+    ArgumentError,
+    AutodiffError,
+    DtypeError,
+    MatrixError,
+    RangeError,
+    ShapeError,
+    TooLargeError,
+    UnsupportedError,
+)
 from tinygrad_edu.graph import user_location
 
-__all__ = ["complain", "describe", "refuse_keyword", "signature_of"]
+__all__ = ["complain", "describe", "refuse_keyword", "reject", "signature_of"]
+
+
+def reject(kind: type[AutodiffError], what: str) -> NoReturn:
+    """Raise our own complaint, with the user's line."""
+    raise kind(f"{what}. Called {user_location()}")
 
 
 def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
@@ -24,19 +38,20 @@ def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn
     where = f"Called {user_location()}"
     said = str(error).rstrip(". ")
     if isinstance(error, np.linalg.LinAlgError):
-        raise type(error)(f"{operation.name}({described}): {said}. {where}") from None
+        raise MatrixError(f"{operation.name}({described}): {said}. {where}") from None
     if isinstance(error, ValueError | TypeError) and operation.name == "matmul" and len(raw) == 2:
         raise ShapeError(f"{matmul_complaint(*raw)} {where}") from None
     if isinstance(error, MemoryError):
         raise TooLargeError(f"{operation.name}({described}): {said}. {where}") from None
     if isinstance(error, TypeError) and re.search(r"(positional|keyword|required) .*argument|for argument", said):
         signature = signature_of(operation.function)
-        raise TypeError(f"{operation.name}{signature or ''} does not take this call: {said}. {where}") from None
-    kinds: list[tuple[type[Exception], Callable[[str], Exception]]] = [
+        raise UnsupportedError(f"{operation.name}{signature or ''} does not take this call: {said}. {where}") from None
+    kinds: list[tuple[type[Exception], type[AutodiffError]]] = [
         (np.exceptions.AxisError, ShapeError),
-        (IndexError, IndexError),
-        (ValueError, ValueError if operation.kind == "composite" else ShapeError),
+        (IndexError, RangeError),
+        (ValueError, ArgumentError if operation.kind == "composite" else ShapeError),
         (TypeError, DtypeError),
+        (OverflowError, DtypeError),
     ]
     for caught, raised in kinds:
         if isinstance(error, caught):

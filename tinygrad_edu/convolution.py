@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu.errors import DtypeError, ShapeError
+from tinygrad_edu.complaints import reject
+from tinygrad_edu.errors import ArgumentError, DtypeError, ShapeError
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["avg_pool1d", "avg_pool2d", "conv1d", "conv2d", "max_pool1d", "max_pool2d"]
@@ -133,7 +134,7 @@ def convolve(
 def max_pool(name: str, x: Any, axes: int, size: Sizes, stride: Sizes | None, padding: Padding) -> Any:
     slides = pool_slides(name, x, axes, size, stride, padding)
     if x.dtype.kind != "f" and any(slide.before or slide.after for slide in slides):
-        raise DtypeError(f"{name}: padding adds -inf, which {x.dtype} lacks; pass floats")
+        reject(DtypeError, f"{name}: padding adds -inf, which {x.dtype} lacks; pass floats")
     x = padded(x, slides, -np.inf)
     for axis, slide in zip(range(-axes, 0), slides, strict=True):
         x = np.stack(taps(x, axis, slide))  # in front: the maximum then runs over whole arrays, tap against tap
@@ -187,7 +188,7 @@ def slides_of(
         per_axis(name, "dilation", dilation, axes), strict=True,
     )  # fmt: skip
     if isinstance(padding, str) and padding not in ("same", "valid"):
-        raise ValueError(f"{name}: padding={padding!r}; choose 'same', 'valid', an integer, or one for each axis")
+        reject(ArgumentError, f"{name}: padding={padding!r}; choose 'same', 'valid', an integer, or one for each axis")
     pads = (0,) * axes if isinstance(padding, str) else per_axis(name, "padding", padding, axes, least=0)
     slides = []
     for axis, ((size, window, step, apart), pad) in enumerate(zip(each, pads, strict=True)):
@@ -199,9 +200,10 @@ def slides_of(
         room = size + before + after - reach
         if room < 0:
             more = -(-(reach - size) // 2)
-            raise ShapeError(
+            reject(
+                ShapeError,
                 f"{name}: a window that spans {reach} does not fit along axis {axis - axes}, which has "
-                f"{size} + {before} + {after} of padding; padding='same' or padding={more} would fit"
+                f"{size} + {before} + {after} of padding; padding='same' or padding={more} would fit",
             )
         slides.append(Slide(window, step, apart, before, after, room // step + 1))
     return slides
@@ -211,13 +213,14 @@ def pool_slides(
     name: str, x: Any, axes: int, size: Sizes, stride: Sizes | None, padding: Padding
 ) -> list[Slide]:
     if x.ndim < axes:
-        raise ShapeError(f"{name}: x has shape {x.shape}; it wants (..., {AXES[axes]})")
+        reject(ShapeError, f"{name}: x has shape {x.shape}; it wants (..., {AXES[axes]})")
     slides = slides_of(name, x.shape[-axes:], size, size if stride is None else stride, padding, 1)
     for slide in slides:
         if max(slide.before, slide.after) >= slide.window:
-            raise ValueError(
+            reject(
+                ArgumentError,
                 f"{name}: padding {slide.before} leaves windows of {slide.window} with nothing but padding; "
-                f"it must be less than the window"
+                f"it must be less than the window",
             )
     return slides
 
@@ -226,34 +229,35 @@ def per_axis(name: str, what: str, given: Sizes, axes: int, least: int = 1) -> t
     """An integer for each axis, each at least `least`."""
     numbers = tuple(given) if isinstance(given, tuple | list) else (given,) * axes
     if len(numbers) != axes:
-        raise ValueError(f"{name}: {what}={given} has {len(numbers)} numbers for {axes} axes ({AXES[axes]})")
+        reject(ArgumentError, f"{name}: {what}={given} has {len(numbers)} numbers for {axes} axes ({AXES[axes]})")
     for number in numbers:
         if not isinstance(number, int | np.integer) or isinstance(number, bool):
-            raise TypeError(f"{name}: {what}={given!r}; it must be an integer, or one for each axis")
+            reject(DtypeError, f"{name}: {what}={given!r}; it must be an integer, or one for each axis")
         if number < least:
-            raise ValueError(f"{name}: {what}={given}; it must be at least {least}")
+            reject(ArgumentError, f"{name}: {what}={given}; it must be at least {least}")
     return numbers
 
 
 def check_channels(name: str, x: Any, weight: Any, bias: Any, axes: int, groups: int) -> None:
     per_axis(name, "groups", groups, 1)
     if x.ndim < axes + 1:
-        raise ShapeError(f"{name}: x has shape {x.shape}; it wants (..., channels, {AXES[axes]})")
+        reject(ShapeError, f"{name}: x has shape {x.shape}; it wants (..., channels, {AXES[axes]})")
     if weight.ndim != axes + 2:
-        raise ShapeError(f"{name}: weight has shape {weight.shape}; it wants (out, in/groups, {AXES[axes]})")
+        reject(ShapeError, f"{name}: weight has shape {weight.shape}; it wants (out, in/groups, {AXES[axes]})")
     channels, wanted = x.shape[-axes - 1], weight.shape[1] * groups
     if channels != wanted:
         last = x.ndim > axes + 1 or x.shape[-1] == wanted
         hint = f"; np.moveaxis(x, -1, {-axes - 1}) would fit" if last and x.shape[-1] == wanted else ""
         hint = f"; groups={channels // weight.shape[1]} would fit" if fits(channels, weight) else hint
-        raise ShapeError(
+        reject(
+            ShapeError,
             f"{name}: x {x.shape} has {channels} channels on axis {-axes - 1}, weight {weight.shape} with "
-            f"groups={groups} wants {wanted}{hint}"
+            f"groups={groups} wants {wanted}{hint}",
         )
     if weight.shape[0] % groups:
-        raise ShapeError(f"{name}: {weight.shape[0]} output channels (weight {weight.shape}) in groups={groups}")
+        reject(ShapeError, f"{name}: {weight.shape[0]} output channels (weight {weight.shape}) in groups={groups}")
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"{name}: bias has shape {bias.shape}, weight {weight.shape} wants {weight.shape[:1]}")
+        reject(ShapeError, f"{name}: bias has shape {bias.shape}, weight {weight.shape} wants {weight.shape[:1]}")
 
 
 def fits(channels: int, weight: Any) -> bool:

@@ -2,6 +2,9 @@
 
     AutodiffError
     ├── ShapeError             (ValueError)    shapes that do not fit, or would blow up by accident
+    ├── ArgumentError          (ValueError)    an option that the operation does not take
+    ├── RangeError             (IndexError)    an index, an id or a target that is not there
+    ├── MatrixError            (LinAlgError)   a matrix that is singular, or not what the function is about
     ├── DtypeError             (TypeError)     integers that want gradients, complex or object data
     ├── UnsupportedError       (TypeError)     no derivative rule for this function, argument or keyword
     │   └── AbsentError        (AttributeError)  a member of ndarray that a tensor has not, and why
@@ -15,20 +18,25 @@
     ├── NonFiniteError         (ArithmeticError)  under detect_anomaly(): the first NaN or inf
     └── RuleError              (RuntimeError)  a derivative rule broke its promise (shape, dtype, count)
 
-Each also is the built-in exception in brackets, so code that knows nothing of this package can catch it.
+Each also is the exception in brackets, so code that knows nothing of this package can catch it.
 """
+
+import numpy as np
 
 __all__ = [
     "AbsentError",
+    "ArgumentError",
     "AutodiffError",
     "CotangentError",
     "DtypeError",
     "FreedGraphError",
     "ItemAssignmentError",
     "LostGradientError",
+    "MatrixError",
     "MutationError",
     "NonFiniteError",
     "NotTrackedError",
+    "RangeError",
     "RuleError",
     "ShapeError",
     "TooLargeError",
@@ -42,6 +50,18 @@ class AutodiffError(Exception):
 
 class ShapeError(AutodiffError, ValueError):
     """Shapes do not fit together."""
+
+
+class ArgumentError(AutodiffError, ValueError):
+    """An option has a value that the operation does not take."""
+
+
+class RangeError(AutodiffError, IndexError):
+    """An index, an id or a target points at nothing, or is no index."""
+
+
+class MatrixError(AutodiffError, np.linalg.LinAlgError):
+    """A matrix is singular, or not square, or not positive definite, where it has to be."""
 
 
 class DtypeError(AutodiffError, TypeError):

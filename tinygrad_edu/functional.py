@@ -28,8 +28,9 @@ from tinygrad_edu.arguments import (
     refuse_misfits,
     same_width,
 )
+from tinygrad_edu.complaints import reject
 from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
-from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.errors import ArgumentError, DtypeError, ShapeError
 from tinygrad_edu.limits import refuse_if_too_large
 from tinygrad_edu.rules import fused, fused_rows, operation_of
 from tinygrad_edu.rules.elementwise import erf
@@ -97,7 +98,7 @@ def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
             return fused.gelu_tanh(x)
         inner = (x * x * 0.044715 + 1.0) * x * math.sqrt(2 / math.pi)  # x*x*x: x**3 costs 28 times as much
         return x * (np.tanh(inner) * 0.5 + 0.5)
-    raise ValueError(f"gelu: approximate={approximate!r}; choose 'none' (erf) or 'tanh'")
+    reject(ArgumentError, f"gelu: approximate={approximate!r}; choose 'none' (erf) or 'tanh'")
 
 
 def softmax(x: A, axis: int = -1) -> A:
@@ -163,9 +164,10 @@ def linear(x: A, weight: A, bias: A | None = None) -> A:
     """x @ weight + bias. x (..., D), weight (D, E), bias (E,) or None; returns (..., E)."""
     x, weight, bias = floating(x), floating(weight), optional(bias)
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[:1] or (bias is not None and bias.shape != weight.shape[1:]):
-        raise ShapeError(
+        reject(
+            ShapeError,
             f"linear: x {x.shape} @ weight {weight.shape} + bias {None if bias is None else bias.shape}: "
-            "they must be (..., D), (D, E) and (E,)"
+            "they must be (..., D), (D, E) and (E,)",
         )
     if has_kernel(x, weight, bias):
         refuse_if_too_large(LINEAR, (*x.shape[:-1], weight.shape[1]), x.dtype.itemsize, f"{x.shape} @ {weight.shape}")
@@ -211,9 +213,10 @@ def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bo
     if not training or p == 0:
         return x
     if rng is None or not callable(getattr(rng, "random", None)) or isinstance(rng, np.random.RandomState):
-        raise TypeError(
+        reject(
+            DtypeError,
             f"dropout: rng is a {type(rng).__name__}; pass rng=np.random.default_rng(seed), so that the run can be "
-            "repeated"
+            "repeated",
         )
     x = floating(x)
     keep = rng.random(x.shape, dtype=np.float32) >= p
@@ -227,7 +230,7 @@ def embedding(weight: A, ids: object) -> A:
     """
     weight = array(weight)
     if weight.ndim != 2:
-        raise ShapeError(f"embedding: weight has shape {weight.shape}; it is a table (V, D)")
+        reject(ShapeError, f"embedding: weight has shape {weight.shape}; it is a table (V, D)")
     rows = integers("embedding", "ids", ids)
     check_range("embedding", "id", rows, weight.shape[0])
     return weight[rows]
@@ -242,20 +245,21 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
     """
     logits, wanted = floating(logits), integers("cross_entropy", "targets", targets)
     if logits.ndim == 0 or wanted.shape != logits.shape[:-1]:
-        raise ShapeError(
+        reject(
+            ShapeError,
             f"cross_entropy: logits {logits.shape} want targets of shape {logits.shape[:-1]}, one class id "
-            f"for each row, not {wanted.shape}"
+            f"for each row, not {wanted.shape}",
         )
     if not (ignore is None or isinstance(ignore, int | np.integer)):
-        raise TypeError(f"cross_entropy: ignore = {ignore!r} is no class id; no target could be equal to it")
+        reject(DtypeError, f"cross_entropy: ignore = {ignore!r} is no class id; no target could be equal to it")
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing = {label_smoothing} is a share; it lies in [0, 1]")
+        reject(ArgumentError, f"cross_entropy: label_smoothing = {label_smoothing} is a share; it lies in [0, 1]")
     counted = np.ones(wanted.shape, bool) if ignore is None else wanted != ignore
     check_range("cross_entropy", "target", wanted, logits.shape[-1], counted)
     rows = np.flatnonzero(counted)
     if not rows.size:
         reason = "there are none" if not wanted.size else f"all {wanted.size} are ignore={ignore}"
-        raise ValueError(f"cross_entropy: no target to average over: {reason}")
+        reject(ArgumentError, f"cross_entropy: no target to average over: {reason}")
     scores = logits.reshape(-1, logits.shape[-1])                       # (N, V)
     if rows.size < wanted.size:
         scores = scores[rows]
@@ -273,9 +277,9 @@ def mse(prediction: A, target: A) -> A:
     """Mean of (prediction − target)². Shapes must be equal: (n,) with (n, 1) would average n² differences."""
     prediction, target = floating(prediction), floating(target)
     if prediction.shape != target.shape:
-        raise ShapeError(f"mse: shapes {prediction.shape} and {target.shape} differ; it does not broadcast")
+        reject(ShapeError, f"mse: shapes {prediction.shape} and {target.shape} differ; it does not broadcast")
     if not prediction.size:
-        raise ShapeError(f"mse: shapes {prediction.shape} hold no element to average over")
+        reject(ShapeError, f"mse: shapes {prediction.shape} hold no element to average over")
     return np.mean(np.square(prediction - target))
 
 

@@ -105,13 +105,16 @@ def scope(name: str) -> Iterator[None]:
 
 _HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_PACKAGES = tuple(_PYTHON + folder + os.sep for folder in ("site-packages", "dist-packages"))
 
 
 class Inside(dict[str, bool]):
-    """Does a source file belong to the engine, to NumPy, or to the standard library's plumbing? Looked at once."""
+    """Does a source file belong to the engine, to NumPy, or to the standard library? Looked at once."""
 
     def __missing__(self, filename: str) -> bool:
-        known = self[filename] = filename.startswith((_HOME, _NUMPY)) or filename.endswith("contextlib.py")
+        pythons = filename.startswith(_PYTHON) and not filename.startswith(_PACKAGES)
+        known = self[filename] = pythons or filename.startswith((_HOME, _NUMPY))
         return known
 
 

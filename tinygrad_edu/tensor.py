@@ -72,7 +72,7 @@ class Tensor(Exits):
         if value is not self._value:
             value = np.array(operand(value), dtype=self.dtype)
         if value.shape != self.shape:
-            raise CotangentError(
+            raise ShapeError(
                 f"data of shape {value.shape} for a tensor of shape {self.shape}. "
                 f"Called {user_location()}"
             )

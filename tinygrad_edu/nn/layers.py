@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_edu import functional
 from tinygrad_edu.arguments import array
+from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.nn.module import Module, Parameter
 from tinygrad_edu.settings import nonnegative, share
@@ -31,7 +32,7 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:                     # (..., in)
         x = array(x)
         if x.shape[-1:] != self.weight.shape[:1]:
-            raise ShapeError(f"Linear: the last axis of x {x.shape} must be {self.weight.shape[0]}")
+            reject(ShapeError, f"Linear: the last axis of x {x.shape} must be {self.weight.shape[0]}")
         return functional.linear(x, self.weight, self.bias)     # (..., out)
 
     def extra_repr(self) -> str:

@@ -34,8 +34,9 @@ refuse(np.sort_complex, reason="complex numbers are outside this engine")
 refuse(np.packbits, np.unpackbits, np.bitwise_count, reason="works on integers")
 refuse(np.is_busday, np.busday_count, np.busday_offset, np.datetime_as_string, np.isnat, reason="works on dates")
 
+refuse(np.ix_, reason="it makes indices, which are integers; np.meshgrid(..., sparse=True) makes such grids of values")
 constant(
-    np.common_type, np.min_scalar_type, np.ix_, np.diag_indices_from, np.tril_indices_from, np.triu_indices_from,
+    np.common_type, np.min_scalar_type, np.diag_indices_from, np.tril_indices_from, np.triu_indices_from,
     np.ravel_multi_index, np.einsum_path,
     reason="tells about arrays, not their values",
 )  # fmt: skip

@@ -257,7 +257,15 @@ constant(
     np.array_repr, np.array_str, np.array2string,
     reason="tells about an array, not its values",
 )  # fmt: skip
-constant(np.zeros_like, np.ones_like, np.empty_like, np.full_like, reason="uses the shape and dtype alone")
+constant(np.zeros_like, np.ones_like, np.empty_like, reason="uses the shape and dtype alone")
+
+
+@composite(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+    return filled.astype(np.result_type(a) if dtype is None else dtype)
+
+
 refuse(np.resize, reason="it repeats or drops elements silently; use reshape, tile or pad")
 refuse(np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis,
        reason="it writes into an array; a Tensor is a value: use np.where or np.concatenate")  # fmt: skip
