@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, optim
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.recompute import checkpoint
-    from tinygrad_edu.render import contributions, draw, replay, trace_backward
+    from tinygrad_edu.render import contributions, draw, draw_passes, lifetimes, replay, trace_backward
 
 __all__ = [
     "Tensor",
@@ -33,6 +33,7 @@ __all__ = [
     "derivative",
     "detect_anomaly",
     "draw",
+    "draw_passes",
     "errors",
     "explain",
     "functional",
@@ -43,6 +44,7 @@ __all__ = [
     "is_recording",
     "jacobian",
     "jvp",
+    "lifetimes",
     "memory_report",
     "nn",
     "no_grad",
@@ -58,8 +60,9 @@ __all__ = [
 
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
-    "checkpoint": "recompute", "contributions": "render", "draw": "render", "functional": "functional",
-    "memory_report": "memory", "nn": "nn", "optim": "optim", "replay": "render", "trace_backward": "render",
+    "checkpoint": "recompute", "contributions": "render", "draw": "render", "draw_passes": "render",
+    "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
+    "replay": "render", "trace_backward": "render",
 }  # fmt: skip
 
 

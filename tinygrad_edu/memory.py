@@ -80,12 +80,17 @@ def memory_report(output: Tensor) -> MemoryReport:
 
     An untracked tensor keeps nothing. Scalars are not counted.
     """
-    nodes = reachable([output._node]) if output._node is not None else []
+    kept = kept_by(reachable([output._node])) if output._node is not None else {}
+    entries = tuple(entry for of_node in kept.values() for entry in of_node)
+    return MemoryReport(entries, max(held_through(kept), default=0))
+
+
+def kept_by(nodes: list[Node]) -> dict[Node, list[Kept]]:
+    """What each node keeps; memory that an earlier one keeps already has 0 bytes."""
     seen: set[int] = set()
-    kept: list[Kept] = []
-    saved_by: dict[Node, int] = {}
+    found: dict[Node, list[Kept]] = {}
     for node in nodes:
-        before = len(kept)
+        kept = found[node] = []
         for name, value in zip(node.plan.names if node.plan else (), node.saved or (), strict=False):
             for array in arrays_in(value):
                 root = root_of(array)
@@ -94,8 +99,7 @@ def memory_report(output: Tensor) -> MemoryReport:
                 kept.append(
                     Kept(node.label, name, askers(node, name), array.shape, size, node.scope, node_location(node))
                 )
-        saved_by[node] = sum(entry.bytes for entry in kept[before:])
-    return MemoryReport(tuple(kept), peak_of(nodes, saved_by))
+    return found
 
 
 def askers(node: Node, name: str) -> tuple[str, ...]:
@@ -106,21 +110,26 @@ def askers(node: Node, name: str) -> tuple[str, ...]:
     return tuple(names[k] for k, rule, _ in node.plan.pullbacks if name in needs_of(rule))
 
 
-def peak_of(nodes: list[Node], saved_by: dict[Node, int]) -> int:
-    """Play the pass on sizes: saved arrays go as their node is done, cotangents live until they are used."""
+def held_through(kept: dict[Node, list[Kept]]) -> list[int]:
+    """The bytes of saved arrays and cotangents together at each node's turn in the backward pass, played on sizes.
+
+    Saved arrays go as their node is done, cotangents live until they are used; leaves, whose cotangents stay, have no
+    turn but count as one. kept: by node, oldest first.
+    """
+    nodes = list(kept)
     if not nodes:
-        return 0
-    held = sum(saved_by.values())
+        return []
     waiting = {nodes[-1]}
-    peak = held = held + size_of(nodes[-1])
+    now = sum(entry.bytes for entries in kept.values() for entry in entries) + size_of(nodes[-1])
+    held = []
     for node in reversed(nodes):
         for source in node.inputs:
             if type(source) is Node and source not in waiting:
                 waiting.add(source)
-                held += size_of(source)
-        peak = max(peak, held)
-        held -= saved_by[node] + (0 if node.operation is None else size_of(node))
-    return peak
+                now += size_of(source)
+        held.append(now)
+        now -= sum(entry.bytes for entry in kept[node]) + (0 if node.operation is None else size_of(node))
+    return held
 
 
 def size_of(node: Node) -> int:

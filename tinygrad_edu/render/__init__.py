@@ -7,6 +7,8 @@
 """
 
 from tinygrad_edu.render.contribution import Contributions, contributions
+from tinygrad_edu.render.kept import Lifetimes, lifetimes
+from tinygrad_edu.render.lanes import draw_passes
 from tinygrad_edu.render.layout import RenderError
 from tinygrad_edu.render.picture import draw
 from tinygrad_edu.render.player import replay
@@ -18,9 +20,12 @@ __all__ = [
     "Drawn",
     "Format",
     "Image",
+    "Lifetimes",
     "RenderError",
     "contributions",
     "draw",
+    "draw_passes",
+    "lifetimes",
     "replay",
     "trace_backward",
 ]

@@ -13,7 +13,7 @@ from collections import Counter
 
 from tinygrad_edu.render.plain import Edge, View, ViewNode
 
-__all__ = ["depths", "fold", "parameters", "parents", "title"]
+__all__ = ["boxes_of", "depths", "fold", "parameters", "parents", "title"]
 
 
 def parents(view: View) -> dict[str, str]:
@@ -154,3 +154,17 @@ def title(view: View, scope: str, around: str = "") -> str:
     if about is None or not about.alike:
         return short
     return f"{about.kind or short.rpartition('.')[0] or short} × {len(about.alike)}"
+
+
+def boxes_of(view: View, seen: View) -> list[int]:
+    """For each node of the view its number in the folded one, or that of the box it is folded into."""
+    alone = [node for node in seen.nodes if node.kind != "folded"]
+    open_ones = {node.number if node.whole is None else node.whole: node.number for node in alone}
+    boxes = {node.name: node.number for node in seen.nodes if node.kind == "folded"}
+    found = []
+    for node in view.nodes:
+        scope = node.scope
+        while scope and scope not in boxes:
+            scope = scope.rpartition(".")[0]
+        found.append(open_ones[node.number] if node.number in open_ones else boxes[scope or "…"])
+    return found

@@ -51,6 +51,7 @@ class Share:
     value     what was added
     total     the sum at the receiver, with this one
     formula   `dx = dz yᵀ`, and shapes: `(2, 4)·(4, 3) → (2, 3)`, where they were asked for and there are some
+    reads     the nodes whose values the rule was given: what the forward pass saved for it
     place     for a receiver of several outputs, which of them it is for
     """
 
@@ -65,6 +66,7 @@ class Share:
     rule: Rule
     formula: str | None = None
     shapes: str | None = None
+    reads: tuple[int, ...] = ()
     place: int | None = None
 
     @property
@@ -153,6 +155,7 @@ def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False) -> L
     arrived = {node: g for node, _, g, _, _ in heard.told} | found
     for (receiver, place), latest in heard.latest.items():  # the last share of each brought the whole
         heard.totals[latest] = arrived[receiver] if place is None else arrived[receiver][place]
+    operands = {(edge.target, edge.argument): edge.source for edge in view.edges}
     rules: dict[Callable[..., Any], Rule] = {}
     read = Formulas()
     steps: list[Step] = []
@@ -164,7 +167,7 @@ def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False) -> L
             Share(
                 len(steps), numbers[node], numbers[node.sources[place]], argument, argument_name(node, argument), made,
                 value, heard.totals[k], rule_of(node, argument, rules), formula.text or None if formula else None,
-                formula.algebra if formula else None, place_of(node),
+                formula.algebra if formula else None, read_by(node, place, numbers[node], operands), place_of(node),
             )
         )  # fmt: skip
         if k + 1 == len(heard.told) or heard.told[k + 1][0] is not node:
@@ -181,6 +184,20 @@ def rule_of(node: Node, argument: int, known: dict[Callable[..., Any], Rule]) ->
     if rule not in known:
         known[rule] = Rule(source_text(rule), remark(rule), source_line(rule), needs_of(rule))
     return known[rule]
+
+
+def read_by(node: Node, place: int, number: int, operands: dict[tuple[int, int], int]) -> tuple[int, ...]:
+    """The numbers of the nodes whose values a rule is given: the operation's own, its operands'."""
+    found: dict[int, None] = {}
+    for k in node.plan.pullbacks[place][2]:
+        source = node.plan.sources[k]
+        if node.plan.names[k] == "z":
+            found[number] = None
+        elif source >= 0:
+            found[operands[number, source]] = None
+        elif source == -2:  # a sequence of arrays, all of them
+            found.update((operands[number, argument], None) for argument in range(len(node.inputs)))
+    return tuple(found)
 
 
 def kept_by(node: Node) -> tuple[tuple[str, Any], ...]:

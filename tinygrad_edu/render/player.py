@@ -16,12 +16,11 @@ import numpy as np
 
 from tinygrad_edu.render.amounts import amount, amount_data
 from tinygrad_edu.render.dot import dot_of
-from tinygrad_edu.render.fold import fold
+from tinygrad_edu.render.fold import boxes_of, fold
 from tinygrad_edu.render.labels import printable, shape_text
 from tinygrad_edu.render.layout import RenderError, lay_out
 from tinygrad_edu.render.ledger import Ledger, Rule, Share, Step, ledger_of
 from tinygrad_edu.render.page import inline_svg, page
-from tinygrad_edu.render.plain import View, ViewNode
 from tinygrad_edu.render.trace import calls_of, counted, name_of, tells_more
 from tinygrad_edu.tensor import Tensor
 
@@ -74,23 +73,6 @@ def drawn(ledger: Ledger, budget: int) -> tuple[str, list[str], list[int]]:
     except RenderError as error:
         return f'<p class="without">{html.escape(printable(str(error), 400))}</p>', notes, boxes_of(view, seen)
     return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes_of(view, seen)
-
-
-def boxes_of(view: View, seen: View) -> list[int]:
-    """For each node of the view its number in the folded one, or that of the box it is folded into."""
-    open_ones = {whole(node): node.number for node in seen.nodes if node.kind != "folded"}
-    boxes = {node.name: node.number for node in seen.nodes if node.kind == "folded"}
-    found = []
-    for node in view.nodes:
-        scope = node.scope
-        while scope and scope not in boxes:
-            scope = scope.rpartition(".")[0]
-        found.append(open_ones[node.number] if node.number in open_ones else boxes[scope or "…"])
-    return found
-
-
-def whole(node: ViewNode) -> int:
-    return node.number if node.whole is None else node.whole
 
 
 def facts_of(ledger: Ledger, boxes: list[int], steps: int) -> dict[str, Any]:
