@@ -21,6 +21,7 @@ __all__ = ["Lifetime", "Lifetimes", "lifetimes"]
 
 ROWS = 40  # arrays that are shown one by one, the largest
 COLUMNS = 60  # of a line of text
+POINTS = 400  # of the drawn curve
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -73,6 +74,14 @@ class Lifetimes:
         size = sum(row.bytes for row in rest)
         return chosen, f"and {len(rest):,} smaller ones, {size:,} bytes together" if rest else ""
 
+    def curve(self, columns: int) -> list[int]:
+        """The most that is held in each of so many stretches of the two passes."""
+        found = [0] * columns
+        for k, size in enumerate(self.held):
+            place = k * columns // len(self.held)
+            found[place] = max(found[place], size)
+        return found
+
     def __str__(self) -> str:
         steps = len(self.operations)
         if not steps:
@@ -87,11 +96,7 @@ class Lifetimes:
             lines.append(f"{row.bytes:>{width},}  {bar}  {words(row)}")
         if rest:
             lines.append(f"{'':>{width}}  {rest}")
-        columns = [0] * (2 * half)
-        for k, size in enumerate(self.held):
-            place = k * half // steps
-            columns[place] = max(columns[place], size)
-        curve = "".join(BLOCKS[-(-size * (len(BLOCKS) - 1) // max(self.peak, 1))] for size in columns)
+        curve = "".join(BLOCKS[-(-size * (len(BLOCKS) - 1) // max(self.peak, 1))] for size in self.curve(2 * half))
         lines.append(f"{'held':>{width}}  {curve[:half]}|{curve[half:]}  bytes held, at most {self.peak:,}")
         return "\n".join(lines) + "\n"
 
@@ -120,9 +125,10 @@ class Lifetimes:
         if rest:
             parts.append(text(left, 24 + len(rows) * row_height + 12, rest, "start", "0.7"))
         points = [(left, float(bottom + tall))]
-        for k, size in enumerate(self.held):
+        held = self.curve(min(2 * steps, POINTS) if self.held else 0)
+        for k, size in enumerate(held):
             top = bottom + tall - tall * size / max(self.peak, 1)
-            points += [(left + k * step, top), (left + (k + 1) * step, top)]
+            points += [(left + k * wide / len(held), top), (left + (k + 1) * wide / len(held), top)]
         points.append((left + wide, bottom + tall))
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts += [
