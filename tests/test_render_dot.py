@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, functional, nn, scope
 from tinygrad_edu.render import RenderError, draw
-from tinygrad_edu.render.layout import lay_out
+from tinygrad_edu.render.layout import can_lay_out, lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="the dot program is not here")
@@ -45,14 +43,16 @@ def test_dot_of_a_small_graph_is_the_golden_one():
     assert draw(lesson(), "dot") == (ROOT / "tests/render_golden.dot").read_text(encoding="utf-8")
 
 
-def test_dot_is_the_same_bytes_under_every_hash_seed():
+def test_every_format_is_the_same_bytes_under_every_hash_seed():
+    formats = ["dot", "json", "text", *(["svg", "html"] if can_lay_out() else [])]
     source = f"""if True:
         import sys
         import numpy as np
         from tinygrad_edu import Tensor, scope
         from tinygrad_edu.render import draw
         exec(compile({LESSON!r}, "lesson.py", "exec"))
-        sys.stdout.buffer.write(draw(loss, "dot").encode())
+        for format in {formats}:
+            sys.stdout.buffer.write(draw(loss, format).encode())
         assert "graphviz" in sys.modules
     """
     pictures = {
@@ -62,64 +62,12 @@ def test_dot_is_the_same_bytes_under_every_hash_seed():
         ).stdout  # fmt: skip
         for seed in ("0", "1", "2")
     }
-    assert pictures == {draw(lesson(), "dot").encode()}
+    assert pictures == {"".join(draw(lesson(), format) for format in formats).encode()}
 
 
 def test_importing_the_engine_does_not_import_graphviz():
     source = "import sys, tinygrad_edu.render; assert 'graphviz' not in sys.modules and 'subprocess' not in sys.modules"
     subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)
-
-
-HOSTILE = [
-    '"', "\\", '\\"', "\\N\\G", "<b>bold</b>", "<>", "</script><script>alert(1)</script>", "{a|b}", "a\x00b", "",
-    "\u202eevil", "שלום", "x" * 5000, "javascript:alert(1)", "&lt;&#60;&amp;", "]]>", "a\nb\r\nc", "\ud800", "\uffff",
-    " ", "-->", "<!--", "%", "🙂", "<<TABLE HREF='javascript:x'><TR><TD>x</TD></TR></TABLE>", "end\\", "\x1b[31m",
-]  # fmt: skip
-
-
-def named(name):
-    x = leaf(2, name=name)
-    with scope(name or "s"):
-        y = np.tanh(x + Tensor([1.0, 2.0], name=name))
-        y.name = name
-        return y.sum()
-
-
-@needs_dot
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_stay_words(name):
-    svg = draw(named(name), "svg")
-    shape_of_a_quiet_one = draw(named("quiet"), "svg")
-    assert is_inert(svg)
-    assert svg.count("<g ") == shape_of_a_quiet_one.count("<g "), "no element more, none less"
-    budget = draw(named(name), "svg", budget=2)
-    assert is_inert(budget)
-
-
-@needs_dot
-@settings(max_examples=25)
-@given(st.text(st.characters(), max_size=30))
-def test_drawn_names_stay_words(name):
-    assert is_inert(draw(named(name), "svg"))
-
-
-def is_inert(svg):
-    """Well-formed XML of Graphviz's own few elements, with nothing to click, load or run."""
-    from xml.etree import ElementTree
-
-    root = ElementTree.fromstring(svg)
-    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
-    attributes = {name.rpartition("}")[2] for element in root.iter() for name in element.attrib}
-    assert tags <= {"svg", "g", "title", "polygon", "path", "text", "a", "polyline", "ellipse"}, tags
-    assert not {name for name in attributes if name == "href" or name.startswith("on")}, attributes
-    return True
-
-
-def test_text_holds_no_control_characters_either():
-    for name in HOSTILE:
-        text = draw(named(name), "text")
-        assert all(character == "\n" or character.isprintable() for character in text)
-        assert max(map(len, text.splitlines())) < 400
 
 
 # Laying out -------------------------------------------------------------------------------------------
@@ -152,7 +100,7 @@ def test_without_dot_pygraphviz_draws_the_same(monkeypatch):
     pytest.importorskip("pygraphviz")
     monkeypatch.setattr("shutil.which", lambda name: None)
     loss = lesson()
-    assert is_inert(draw(loss, "svg")) and draw(loss, "svg").count("<g ") > 12
+    assert draw(loss, "svg").count("<g ") > 12
     assert draw(loss, "png").startswith(b"\x89PNG")
 
 

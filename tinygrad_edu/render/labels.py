@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,13 @@ NOTHING = Scope()
 
 
 def printable(text: str, limit: int = 60) -> str:
-    r"""One line of visible characters. Control, direction and unassigned ones are shown by number, as \x00 or \u202e:
-    in a terminal they are commands, in a picture they turn the reading order round, and XML forbids some."""
+    r"""One line of visible characters. Control, direction and unassigned ones, and separators of lines, are shown by
+    number, as \x00 or \u202e: in a terminal they are commands, in a picture they turn the reading order round, and XML
+    forbids some."""
     if len(text) <= limit and text.isprintable():
         return text
     shown = "".join(
-        each.encode("unicode_escape").decode() if unicodedata.category(each)[0] == "C" else each
-        for each in text[: limit + 1]
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text[: limit + 1]
     )
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
