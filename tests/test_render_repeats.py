@@ -97,3 +97,13 @@ def test_depth_opens_so_many_scopes_and_no_more():
     assert all(len(parents(each)) == count for each, count in zip(shown.values(), (0, 2, 6, 6), strict=True))
     with pytest.raises(ValueError, match="depth=-1: 0 draws every scope as one box"):
         fold(view, 400, -1)
+
+
+def test_a_scope_that_takes_from_further_back_than_the_one_before_is_drawn_whole():
+    x = Tensor(np.ones(2), requires_grad=True, name="x")
+    chain = [x]
+    for k in range(6):
+        with scope(f"steps.{k}"):
+            chain.append(np.tanh(chain[-1 if k != 4 else -2]))
+    view = once(view_of(np.stack(chain).sum()))
+    assert view.scopes["steps.0"].alike == tuple(f"steps.{k}" for k in range(4))
