@@ -10,8 +10,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import house  # noqa: E402
+import make_pictures  # noqa: E402
 import operations_page  # noqa: E402
 import subgradients_page  # noqa: E402
+
+from tinygrad_edu import replay  # noqa: E402
 
 project = "tinygrad_edu"
 author = "the tinygrad_edu authors"
@@ -20,6 +23,7 @@ version = release = version_of(project)
 
 extensions = ["sphinx.ext.autodoc", "myst_nb"]
 exclude_patterns = ["_build"]
+html_extra_path = ["reference/pages"]  # whole pages, which are copied as they are
 html_theme = "furo"
 html_title = project
 autodoc_typehints = "signature"
@@ -41,8 +45,9 @@ def as_written(app, what, name, obj, options, lines):
 
 def setup(app):
     reference = HERE / "reference"
-    reference.mkdir(exist_ok=True)
+    (reference / "pages").mkdir(exist_ok=True, parents=True)
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
     (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
+    replay(make_pictures.layer(), reference / "pages" / "replay.html")
     app.connect("autodoc-process-docstring", as_written)

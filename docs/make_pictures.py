@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_edu import Tensor, draw, functional
+from tinygrad_edu import Tensor, draw, draw_passes, functional
 
 HERE = Path(__file__).parent
 
@@ -27,6 +27,13 @@ def attention() -> Tensor:
     return functional.attention(q, k, v)
 
 
+def layer() -> Tensor:
+    """The page on the backward pass: a layer, and a penalty on its weights."""
+    W = Tensor([[0.5, -0.25], [0.25, 0.5]], requires_grad=True, name="W")
+    return np.sum(np.tanh(np.array([[1.0, 2.0]]) @ W)) + np.sum(W * W)
+
+
 if __name__ == "__main__":
     for picture in (example, attention):
         draw(picture(), path=HERE / f"{picture.__name__}.svg")
+    draw_passes(layer(), HERE / "passes.svg")

@@ -146,6 +146,14 @@ def test_draw_really_draws(runs, capsys, tmp_path, monkeypatch):
         assert file.read_bytes().startswith(starts[file.suffix[1:]])
 
 
+def test_draw_makes_a_page_of_the_backward_pass(runs, capsys, tmp_path):
+    arguments = ["loss", "--replay", "--run", "encoder-1", "--output", str(tmp_path / "pass")]
+    code, out, _ = call(capsys, "draw", *arguments, runs=runs)
+    assert code == 0 and "pass.html: the backward pass of " in out
+    page = (tmp_path / "pass.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and "cross_entropy" in page and "embedding.weight" in page
+
+
 def test_without_graphviz_draw_prints_text_and_says_why(runs, capsys, tmp_path, monkeypatch):
     def draw(target, *inputs, path=None, format=None, **wishes):
         if path is not None and path.suffix == ".svg":

@@ -13,7 +13,8 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 DOCS = TESTS.parent / "docs"
-PAGES = {"own_operation.md": 10, "checking_gradients.md": 4}  # and how many blocks each has, at least
+# And how many blocks each has, at least.
+PAGES = {"own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5}
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
 CUT = "-- end of a block --"
 

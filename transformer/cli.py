@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import Tensor, draw, errors, functional
+from tinygrad_edu import Tensor, draw, errors, functional, replay
 from transformer import report
 from transformer.checkpoint import CheckpointError, load_model
 from transformer.config import CHOICES, TransformerConfig
@@ -172,6 +172,11 @@ def draw_command(args: argparse.Namespace) -> int:
         logits = model(tokens)
         return functional.cross_entropy(logits if logits.ndim == 2 else logits[:, -1], np.array(right[:1]))
 
+    if args.replay:
+        path = args.output.with_name(f"{args.output.name}.html")
+        replay(loss(tokens), path)
+        print(f"{path}: the backward pass of {args.question}, step by step")
+        return 0
     target: Callable[..., Any] = loss if args.part == "loss" else model
     inputs: tuple[Any, ...] = (tokens,)
     if args.part in PARTS:
@@ -270,6 +275,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--theme", choices=("light", "dark", "colour-blind"), help="[light; html: the reader's]")
     one.add_argument("--heat", choices=("gradient", "value", "bytes", "time"), help="what colours measure [nothing]")
     one.add_argument("--gradients", action="store_true", help="run a backward pass, for the loss")
+    one.add_argument("--replay", action="store_true", help="step through the backward pass of the loss, in a page")
     return top
 
 

@@ -11,6 +11,7 @@ A way's part: from the weight go up, at each node to one of those that sent it a
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,8 @@ class Contributions:
         if len(shown) > SHOWN:
             shown = (*shown[: SHOWN // 2], f"… {len(shown) - SHOWN} more …", *shown[-SHOWN // 2 :])
         part = f"{self.part:.3g}" if self.part else f"10^{self.log_part / math.log(10):.1f}"
-        lines.append(f"  The strongest way, {part} of it all: {' ← '.join(shown)}")
+        lines.append(f"  The strongest way, {part} of it all:")
+        lines += textwrap.wrap(" ← ".join(shown), 110, initial_indent="    ", subsequent_indent="    ")
         return "\n".join(lines) + "\n"
 
 
