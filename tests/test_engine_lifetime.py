@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, checkpoint, gradients, is_recording, no_grad, scope, stop_gradient
+from tinygrad_edu import Tensor, checkpoint, explain, gradients, is_recording, no_grad, scope, stop_gradient
 from tinygrad_edu.errors import FreedGraphError
 
 
@@ -196,5 +196,7 @@ def test_copies_and_pickles_keep_data_and_name_and_drop_the_graph():
         assert (again.name, again.requires_grad, again.is_leaf) == ("w", True, True)
         assert not np.shares_memory(again.data, x.data)
         assert again.grad is None
+    for drop in (copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        assert "cut by copy or pickle" in explain(np.sum(drop(x * 2.0)))
     y = pickle.loads(pickle.dumps(x * 2.0))
     assert (y.tolist(), y.requires_grad) == ([2.0, 4.0], False)

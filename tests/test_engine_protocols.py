@@ -140,11 +140,10 @@ def test_ufunc_methods_are_their_functions(method, function):
     np.testing.assert_array_equal(gradients(y, x, c).numpy(), gradients(expected, x, c).numpy())
 
 
-def test_ufunc_methods_without_a_rule_are_refused():
-    for call in (np.divide.reduce, np.logaddexp.accumulate, lambda x: np.add.reduceat(x, [0, 1])):
-        with pytest.raises(UnsupportedError, match="has no derivative rule"):
-            call(leaf([1.0, 2.0]))
+def test_ufunc_method_that_writes_is_refused():
     x = leaf([1.0, 2.0])
+    with pytest.raises(UnsupportedError, match="np.add.at writes into an array"):
+        np.add.at(np.zeros(2), [0], x[0])
     with pytest.raises((UnsupportedError, TypeError)):
         np.add.at(x, [0], 1.0)
 
@@ -236,13 +235,13 @@ def test_a_primitive_with_two_outputs_collects_both_cotangents():
 
 def test_rules_can_be_declared_for_numpys_functions_that_have_none():
     with pytest.raises(UnsupportedError):
-        np.unwrap(leaf([1.0, 2.0]))
-    left_out = _registry[np.unwrap]
+        np.trim_zeros(leaf([0.0, 2.0]))
+    left_out = _registry[np.trim_zeros]
     try:
-        derivative(np.unwrap, lambda g: g, parameters="p")  # shifts by multiples of 2π
-        assert grad(lambda x: np.unwrap(x)[1] * 2.0)(np.array([1.0, 9.0])).tolist() == [0.0, 2.0]
+        derivative(np.trim_zeros, lambda g, filt: np.concatenate([filt[filt == 0.0] * 0.0, g]), parameters="filt")
+        assert grad(lambda x: np.trim_zeros(x)[1] * 2.0)(np.array([0.0, 1.0, 9.0])).tolist() == [0.0, 0.0, 2.0]
     finally:
-        _registry[np.unwrap] = left_out  # a test leaves the registry as it found it
+        _registry[np.trim_zeros] = left_out  # a test leaves the registry as it found it
 
 
 def test_keywords_that_a_primitive_does_not_name_are_refused():
@@ -260,7 +259,7 @@ def test_every_operation_of_numpys_is_what_numpy_calls_by_that_name(operation):
     """No alias was declared twice, and none calls itself."""
     function = next(f for f, known in registry().items() if known is operation)
     if getattr(function, "__module__", "").startswith("numpy"):
-        owner = np.linalg if operation.name.startswith("linalg.") else np
-        assert getattr(owner, operation.name.removeprefix("linalg."), function) is function
+        part, _, name = operation.name.rpartition(".")
+        assert getattr(getattr(np, part) if part else np, name, function) is function
     if operation.kind == "composite" and hasattr(operation.definition, "__code__"):
         assert operation.definition.__code__.co_names[:2] != ("np", operation.name)

@@ -174,8 +174,8 @@ def test_a_refused_function_gives_its_reason():
     ("call", "keyword"),
     [
         (lambda x: np.exp(x, where=np.array([True, False])), "where"),
-        (lambda x: np.var(x, correction=1), "correction"),
-        (lambda x: np.quantile(x, 0.5, method="lower"), "method"),
+        (lambda x: np.interp(x, [0.0, 1.0], [2.0, 3.0], period=2.0), "period"),
+        (lambda x: np.quantile(x, 0.5, weights=np.ones(2)), "weights"),
         (lambda x: np.mean(x, out=np.empty(())), "out"),
         (lambda x: np.add(x, 1.0, dtype=np.float32), "dtype"), (lambda x: np.add(x, 1.0, casting="no"), "casting"),
         (lambda x: np.add(x, 1.0, where=np.array([True, False])), "where"),
@@ -299,8 +299,8 @@ def test_a_rule_that_asks_for_what_is_not_there_is_found_when_declared():
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda x: np.sum(x, 0, None, np.zeros(3)), "out="), (lambda x: np.cov(x, x), "y="),
-        (lambda x: np.quantile(x, 0.5, 0, None, None, "lower"), "method="),
+        (lambda x: np.sum(x, 0, None, np.zeros(3)), "out="), (lambda x: np.interp(x, x, x, None, None, 1.0), "period="),
+        (lambda x: np.ediff1d(x, 1.0), "to_end="),
         (lambda x: np.linalg.svd(x, False, False), "compute_uv="),
         (lambda x: np.reshape(x.T, (2, 6), order="A").sum().backward(), "order='A'"),
     ],

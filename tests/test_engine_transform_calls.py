@@ -227,3 +227,28 @@ def test_forward_mode_adds_nothing_for_an_argument_whose_slope_is_zero_everywher
     value, pushed = jvp(f, (np.array(2.0), np.array([-3.0, 1.0])), (np.array(1.0), np.ones(2)))
     np.testing.assert_array_equal(value, [-2.0, 2.0])
     np.testing.assert_array_equal(pushed, [-1.0, 1.0])
+
+
+def test_constant_among_several_outputs_has_derivative_zero():
+    found = jacobian(lambda x, y: {"both": x * y, "one": np.sum(x), "none": 2.0}, argnums=1)(X, V)
+    np.testing.assert_array_equal(found["both"], np.diag(X))
+    np.testing.assert_array_equal(found["one"], np.zeros(3))
+    np.testing.assert_array_equal(found["none"], np.zeros(3))
+    second = hessian(lambda x, y: np.sum(x * y * y), argnums=(0, 1))(X, V)
+    np.testing.assert_allclose(second[1][1], np.diag(2.0 * X))
+    np.testing.assert_allclose(second[0][1], np.diag(2.0 * V))
+
+
+@pytest.mark.parametrize("output", ["text", None, 1j, [Tensor(1.0), "text"]], ids=str)
+def test_output_that_is_no_number_is_refused_with_what_may_go_beside(output):
+    for call in (lambda f: vjp(f, X), lambda f: jvp(f, (X,), (V,)), lambda f: jacobian(f)(X)):
+        with pytest.raises(NotTrackedError, match="no number.*has_aux=True"):
+            call(lambda x: output)
+
+
+@pytest.mark.parametrize("output", [lambda x: np.sum(x), lambda x: (np.sum(x),), lambda x: [np.sum(x), x]])
+def test_has_aux_wants_a_pair(output):
+    for transform in (grad, value_and_grad, lambda f, has_aux: lambda x: vjp(f, x, has_aux=has_aux)):
+        call = transform(output, has_aux=True)
+        with pytest.raises(NotTrackedError, match="returns a pair"):
+            call(X)

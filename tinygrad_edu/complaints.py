@@ -21,6 +21,7 @@ from tinygrad_edu.errors import (
     UnsupportedError,
 )
 from tinygrad_edu.graph import user_location
+from tinygrad_edu.rules.left_out import OPTIONS
 
 __all__ = ["complain", "describe", "refuse_keyword", "reject", "signature_of"]
 
@@ -96,14 +97,7 @@ def refuse_keyword(operation: Any, name: str, value: Any, known: Any) -> None:
     """UnsupportedError for an option that no derivative knows of, unless it is left at None."""
     if name not in known and value is not None and value is not np._NoValue:
         raise UnsupportedError(
-            f"{operation.name}: the keyword {name}= is not supported on a Tensor{advice_for(name)}. "
+            f"{operation.name}: the keyword {name}= is not supported on a Tensor: "
+            f"{OPTIONS.get(name, 'no derivative knows of it; leave it out')}. "
             f"Called {user_location()}"
         )
-
-
-def advice_for(keyword: str) -> str:
-    if keyword == "out":
-        return ": a Tensor has no buffer to write into; use the returned value"
-    if keyword == "where":
-        return ": select with np.where(mask, x, other) first"
-    return ""

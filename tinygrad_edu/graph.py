@@ -65,7 +65,7 @@ class Cut(NamedTuple):
     origin: tuple[CodeType, int] | None
 
     def __str__(self) -> str:
-        return f"{self.what} at {location(self.origin)}"
+        return self.what if self.origin is None else f"{self.what} at {location(self.origin)}"
 
 
 class Fixed:

@@ -276,5 +276,5 @@ def defaults_of(rule: Rule) -> dict[str, Any]:
 def qualified_name(function: Callable[..., Any]) -> str:
     """sum, linalg.inv: the name a NumPy user knows it by."""
     module = getattr(function, "__module__", None) or "numpy"
-    prefix = "linalg." if module == "numpy.linalg" else ""
+    prefix = module.removeprefix("numpy.") + "." if module in ("numpy.linalg", "numpy.fft") else ""
     return prefix + str(getattr(function, "__name__", function))

@@ -16,6 +16,7 @@ from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Re
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, strip, unary
 from tinygrad_edu.rules import lookup
+from tinygrad_edu.rules.folds import METHODS
 from tinygrad_edu.rules.products import with_subscripts
 
 __all__ = ["call", "call_ufunc"]
@@ -206,14 +207,10 @@ def written(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[
         complain(lookup(ufunc) or Operation(ufunc), plain, error)
 
 
-REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
-ACCUMULATIONS = {np.add: np.cumsum, np.multiply: np.cumprod}
-
-
 def call_ufunc(
     kind: type[Variable], ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """ufunc(*inputs), or one of its methods: reduce, accumulate, outer."""
+    """ufunc(*inputs), or one of its methods: reduce, accumulate, reduceat, outer."""
     if "out" in kwargs:
         return written(ufunc, method, inputs, kwargs)
     if method == "__call__":
@@ -223,11 +220,16 @@ def call_ufunc(
                 return binary(kind, operation, *inputs)
             return unary(kind, operation, inputs[0])
         return call(kind, ufunc, inputs, kwargs)
-    if method == "outer":
-        x, y = inputs
-        return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y, **kwargs)
-    stand_ins: dict[str, dict[Any, Any]] = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}
-    stand_in = stand_ins.get(method, {}).get(ufunc)
-    if stand_in is None:
-        raise UnsupportedError(f"np.{ufunc.__name__}.{method} has no derivative rule. Called {user_location()}")
-    return stand_in(*inputs, **{"axis": 0, **kwargs} if len(inputs) == 1 else kwargs)
+    fold, operation = METHODS.get(method), lookup(ufunc)
+    if operation is None:
+        raise UnsupportedError(unknown(ufunc))
+    if fold is None:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.{method} writes into an array; a Tensor is a value: add what np.bincount(places, x) "
+            f"or np.where makes. Called {user_location()}"
+        )
+    try:
+        value = fold(ufunc, *inputs, **kwargs)
+    except Exception as error:
+        complain(operation, strip(inputs), error)
+    return value if isinstance(value, Variable) else untracked(kind, value)

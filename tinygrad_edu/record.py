@@ -203,8 +203,11 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
             if each._node is not None:
                 feeds.append(each._node)
                 tracked |= 1 << position
-        else:
-            arrays.append(each if type(each) in PLAIN else strip(each))
+        elif type(each) in PLAIN:
+            arrays.append(each)
+        else:  # a list in an operand's place is an array; of Tensors, it would lose their gradients: operand() says so
+            ruled = operation.sequence is not None or operation.rules[position] is not None
+            arrays.append(operand(each) if ruled and isinstance(each, list | tuple) else strip(each))
     if operation.sequence is not None:
         total = sum([each.size if type(each) is ndarray else np.size(each) for each in arrays])
         refuse_if_too_large(operation, (total,), 8, f"{len(arrays)} arrays")

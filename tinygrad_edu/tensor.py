@@ -234,14 +234,16 @@ class Tensor(Exits):
         return f"Tensor({', '.join([body, *notes])})"
 
     def __reduce__(self) -> Any:
-        return type(self)._rebuild, (self.numpy(), self.requires_grad and self.is_leaf, self.name)
+        kept = self.numpy(), self.requires_grad and self.is_leaf, self.name
+        return type(self)._rebuild, kept, None if self.is_leaf else (None, {"_cut": COPIED})
 
     @classmethod
     def _rebuild(cls, data: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
-        """What pickle and copy keep: data, name, and that a leaf wants a gradient. The graph is dropped."""
+        """What pickle and copy keep: data, name, that a leaf wants a gradient. `.grad` and the graph are dropped."""
         return Tensor(data, requires_grad=requires_grad, name=name)
 
 
+COPIED = Cut("copy or pickle, which keep the values and drop the graph", None)
 Tensor._kind = Tensor
 
 

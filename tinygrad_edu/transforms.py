@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_edu.backward import reachable, reverse
 from tinygrad_edu.errors import AutodiffError, CotangentError, DtypeError, NotTrackedError, UnsupportedError
 from tinygrad_edu.graph import STATE, is_recording, user_location
+from tinygrad_edu.record import operand
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
 from tinygrad_edu.tree import flatten, leaves_like, map_tree, mismatch, paths_of
 
@@ -121,6 +122,31 @@ def fresh(x: Any, name: str) -> Tensor:
     return out
 
 
+def split(output: Any) -> tuple[Any, Any]:
+    """(value, extra), as a function returns it with has_aux."""
+    if not (isinstance(output, tuple) and len(output) == 2):
+        raise NotTrackedError(
+            f"with has_aux=True the function returns a pair, (value, extra); this one returned "
+            f"{type(output).__name__}. Called {user_location()}"
+        )
+    return output
+
+
+def numbers_in(output: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """What a function returned, taken apart: Tensors, and constants that are numbers; their derivative is 0."""
+    outputs, rebuild = flatten(output)
+    for each in outputs:
+        if not isinstance(each, Tensor):
+            try:
+                operand(each)
+            except AutodiffError:
+                raise NotTrackedError(
+                    f"the function returned {type(each).__name__}, which is no number; grad, value_and_grad and vjp "
+                    f"let (value, extra) pass with has_aux=True. Called {user_location()}"
+                ) from None
+    return outputs, rebuild
+
+
 def scalar(output: Any) -> Tensor:
     if not isinstance(output, Tensor):
         raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. Called {user_location()}")
@@ -162,7 +188,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> Any:
         traced = Traced(f, args, numbers_of(argnums, len(args)), keywords)
-        output, extra = traced.output if has_aux else (traced.output, None)
+        output, extra = split(traced.output) if has_aux else (traced.output, None)
         found = traced.rebuild(traced.pull(scalar(output), np.ones(output.shape, output.dtype)[()]))
         value = traced.give(output)
         result = chosen(argnums, len(args), found)
@@ -189,8 +215,8 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     (value, extra), and the result is (value, pullback, extra).
     """
     traced = Traced(f, primals, range(len(primals)), {})
-    output, extra = traced.output if has_aux else (traced.output, None)
-    outputs, rebuild_output = flatten(output)
+    output, extra = split(traced.output) if has_aux else (traced.output, None)
+    outputs, rebuild_output = numbers_in(output)
     nest = output
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
@@ -235,7 +261,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     primals = tuple(primals)
     directions = matched(tuple(tangents), primals, "tangents", "primals")
     traced = Traced(f, primals, range(len(primals)), {})
-    outputs, rebuild = flatten(traced.output)
+    outputs, rebuild = numbers_in(traced.output)
     traced.tensors_in |= any(isinstance(v, Tensor) for v in directions)
     token = STATE.set(STATE.get().but(recording=True))  # also inside no_grad: the pullback is differentiated here
     try:
@@ -281,7 +307,10 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     @functools.wraps(f)
     def full(*args: Any, **keywords: Any) -> Any:
         traced = Traced(f, args, numbers_of(argnums, len(args)), keywords)
-        outputs, rebuild_output = flatten(traced.output)
+        outputs, rebuild_output = numbers_in(traced.output)
+        if not any(isinstance(output, Tensor) for output in outputs):
+            kinds = ", ".join(type(output).__name__ for output in outputs) or "nothing"
+            raise NotTrackedError(f"the function returned {kinds}, not a Tensor. Called {user_location()}")
         blocks = [traced.rebuild(block(traced, output)) for output in outputs]
         return rebuild_output([chosen(argnums, len(args), each) for each in blocks])
 
@@ -289,9 +318,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def block(traced: Traced, output: Any) -> list[Any]:
-    """The derivatives of one output by every input."""
+    """The derivatives of one output by every input; zeros for a constant."""
     if not isinstance(output, Tensor):
-        raise NotTrackedError(f"the function returned {type(output).__name__}, not a Tensor. Called {user_location()}")
+        return [np.zeros(np.shape(output) + x.shape, x.dtype) for x in traced.inputs]
     rows = []
     for place in np.ndindex(output.shape):
         unit = np.zeros(output.shape, output.dtype)

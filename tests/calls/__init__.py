@@ -9,13 +9,13 @@ import functools
 
 from hypothesis import strategies as st
 
-from calls import elementwise, fused, indexing, linalg, reductions, shapes, signals
+from calls import elementwise, fused, indexing, linalg, parts, reductions, shapes, signals
 from calls.draw import Call, Draw
 from tinygrad_edu.primitive import Primitive, registry
 
 WRITTEN = {
     **elementwise.CALLS, **reductions.CALLS, **shapes.CALLS, **indexing.CALLS, **linalg.CALLS,
-    **signals.CALLS, **fused.CALLS,
+    **signals.CALLS, **fused.CALLS, **parts.CALLS,
 }  # fmt: skip
 
 OPERATIONS = [

@@ -64,10 +64,17 @@ def average(d):
         return Call(np.average, (d.array(shape),), {"axis": d.axes(len(shape)), **keepdims})
     if kind == "full":
         weights = d.array(shape, POSITIVE)
-        return Call(np.average, (d.array(shape),), {"axis": d.axes(len(shape)), "weights": weights, **keepdims})
+        keywords = {"axis": d.axes(len(shape)), "weights": weights, **keepdims, **d.options(returned=[True])}
+        return Call(np.average, (d.array(shape),), keywords)
     axis = d.axis(len(shape))
     weights = d.array((shape[axis],), POSITIVE)
     return Call(np.average, (d.array(shape),), {"axis": axis, "weights": weights, **keepdims})
+
+
+METHODS = [
+    "linear", "lower", "higher", "nearest", "midpoint", "inverted_cdf", "averaged_inverted_cdf", "closest_observation",
+    "interpolated_inverted_cdf", "hazen", "weibull", "median_unbiased", "normal_unbiased",
+]  # fmt: skip
 
 
 def quantile(function, scale):
@@ -75,7 +82,7 @@ def quantile(function, scale):
         call = over(function, distinct=True)(d)
         q = d.pick(0.0, 0.3, 0.5, 1.0, [0.1, 0.8], (0.25,), [[0.2], [0.9]])
         q = (np.asarray(q) * scale).tolist()
-        return Call(function, (*call.args, q), call.kwargs)
+        return Call(function, (*call.args, q), call.kwargs | d.options(method=METHODS))
 
     return write
 
@@ -118,14 +125,14 @@ CALLS = {
     np.mean: chosen(over(np.mean)),
     np.max: chosen(over(np.max, distinct=True), initial=[-9.0, 0.1]),
     np.min: chosen(over(np.min, distinct=True), initial=[9.0, -0.1]),
-    np.amax: over(np.amax, distinct=True),
-    np.amin: over(np.amin, distinct=True),
+    np.amax: chosen(over(np.amax, distinct=True), initial=[-9.0, 0.1]),
+    np.amin: chosen(over(np.amin, distinct=True), initial=[9.0, -0.1]),
     np.ptp: over(np.ptp, distinct=True, smallest=2),
     np.prod: chosen(prod, initial=[1.0, -2.0]),
     np.var: chosen(over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
     np.std: chosen(over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
-    np.nansum: with_nans(np.nansum),
-    np.nanmean: with_nans(np.nanmean),
+    np.nansum: chosen(with_nans(np.nansum), initial=[0.0, 2.0]),
+    np.nanmean: chosen(with_nans(np.nanmean), least=2),
     np.cumsum: scan(np.cumsum),
     np.cumprod: scan(np.cumprod),
     np.average: average,

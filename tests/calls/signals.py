@@ -3,7 +3,8 @@
 import numpy as np
 
 from calls.draw import Call
-from calls.reductions import over, scan, with_nans
+from calls.reductions import chosen, over, scan, with_nans
+from tinygrad_edu.primitive import POSITIVE
 
 
 def sliding(function):
@@ -24,16 +25,28 @@ def interp(d):
 
 
 def gradient(d):
-    shape = d.shape(1, 2, smallest=2)
-    spacing = d.pick((), (0.5,), tuple(0.5 + k for k in range(len(shape))))
-    axis = {} if len(spacing) > 1 else d.options(axis=[0, -1])
-    return Call(np.gradient, (d.array(shape), *spacing), axis)
+    """A spacing for all axes, one for each, or the places along them; lines or parabolas at the ends."""
+    shape = d.shape(1, 2, smallest=3)
+    kind = d.pick("none", "one", "each", "places")
+    if kind == "places":
+        spacing = tuple(np.cumsum(d.values((size,), POSITIVE)) for size in shape)
+    else:
+        spacing = {"none": (), "one": (0.5,), "each": tuple(0.5 + k for k in range(len(shape)))}[kind]
+    axis = {} if len(spacing) > 1 or kind == "places" else d.options(axis=[0, -1])
+    return Call(np.gradient, (d.array(shape), *spacing), axis | d.options(edge_order=[1, 2]))
 
 
 def covariance(function, shapes, **choices):
+    """Of one array, or of two; now and then not every observation counts as much."""
+
     def write(d):
         shape = d.pick(*shapes)
-        return Call(function, (d.array(shape),), d.options(rowvar=[True, False], **choices))
+        second = (d.array(shape),) if d.flag() else ()
+        keywords = d.options(rowvar=[True, False], **choices)
+        if function is np.cov and d.flag():
+            keywords["rowvar"] = True
+            keywords |= d.options(fweights=[d.rng.integers(1, 4, shape[-1])], aweights=[d.array(shape[-1:], POSITIVE)])
+        return Call(function, (d.array(shape), *second), keywords)
 
     return write
 
@@ -47,15 +60,15 @@ CALLS = {
     np.correlate: sliding(np.correlate),
     np.interp: interp,
     np.gradient: gradient,
-    np.cov: covariance(np.cov, [(5,), (2, 4), (3, 5), (4, 4)], bias=[True, False]),
+    np.cov: covariance(np.cov, [(5,), (2, 6), (3, 5), (4, 4)], bias=[True, False]),
     np.corrcoef: covariance(np.corrcoef, [(3, 5), (4, 4)]),
     np.polyval: polyval,
     np.ediff1d: lambda d: Call(np.ediff1d, (d.array(d.shape(1, smallest=2)),)),
-    np.nanmax: over(np.nanmax, distinct=True),
-    np.nanmin: over(np.nanmin, distinct=True),
-    np.nanvar: over(np.nanvar, least=1, smallest=3, ddof=[0, 1]),
-    np.nanstd: over(np.nanstd, least=1, smallest=3, ddof=[0, 1]),
-    np.nanprod: with_nans(np.nanprod),
+    np.nanmax: chosen(over(np.nanmax, distinct=True), initial=[-9.0, 0.1]),
+    np.nanmin: chosen(over(np.nanmin, distinct=True), initial=[9.0, -0.1]),
+    np.nanvar: chosen(over(np.nanvar, least=1, smallest=3, ddof=[0, 1]), least=2),
+    np.nanstd: chosen(over(np.nanstd, least=1, smallest=3, ddof=[0, 1]), least=2),
+    np.nanprod: chosen(with_nans(np.nanprod), initial=[1.0, -2.0]),
     np.nancumsum: scan(np.nancumsum),
     np.cumulative_sum: lambda d: Call(np.cumulative_sum, (d.array((4,)),)),
     np.cumulative_prod: lambda d: Call(np.cumulative_prod, (d.array((4,)),)),

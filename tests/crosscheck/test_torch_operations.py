@@ -9,6 +9,7 @@ import elementwise
 import fused
 import indexing
 import linalg
+import parts
 import pytest
 import reductions
 import shapes
@@ -20,7 +21,7 @@ import tinygrad_edu  # noqa: F401  (fills the registry)
 from tinygrad_edu.primitive import registry
 
 DRAWS = 20
-TABLES = (elementwise, reductions, shapes, linalg, indexing, signals, fused)
+TABLES = (elementwise, reductions, shapes, linalg, indexing, signals, fused, parts)
 CASES = {function: case for table in TABLES for function, case in table.CASES.items()}
 WITHOUT = {function: reason for table in TABLES for function, reason in table.WITHOUT.items()}
 DIFFERENTIABLE = {function: one for function, one in registry().items() if one.kind in ("rule", "composite")}

@@ -76,6 +76,7 @@ def power_exponent(g: Any, z: Any, x: Any) -> Any:
 
 derivative(np.power, power_base, power_exponent, broadcasts=True, domain=(POSITIVE, REAL), fast=operator.pow)
 derivative(np.float_power, power_base, power_exponent, broadcasts=True, domain=(POSITIVE, REAL))
+derivative(np.ldexp, lambda g, y: np.ldexp(g, y), None, broadcasts=True)  # z = x · 2^y, y an integer
 derivative(np.sqrt, lambda g, z: g * (0.5 / z), broadcasts=True, domain=(POSITIVE,))
 derivative(np.cbrt, lambda g, z: g / (3.0 * z * z), broadcasts=True, domain=(NONZERO,))
 
@@ -247,6 +248,16 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
     return np.where(x == -np.inf, float(limits.min) if neginf is None else neginf, x)
 
 
+composite(np.divmod)(lambda x, y: (np.floor_divide(x, y), np.remainder(x, y)))
+
+
+@composite(np.modf)
+def modf(x: Any) -> Any:
+    """(the part behind the point, the part before it), both with the sign of x."""
+    whole = np.trunc(x)
+    return np.where(np.isinf(x), 0.0, x - whole), whole
+
+
 for same in (np.conjugate, np.real, np.real_if_close):
     composite(same)(lambda x: x)
 
@@ -266,5 +277,5 @@ constant(
     reason="works on integers",
 )  # fmt: skip
 refuse(np.angle, np.imag, reason="complex numbers are outside this engine; keep real and imaginary parts apart")
-refuse(np.frexp, np.modf, np.divmod, np.ldexp, reason="it takes numbers apart; use np.trunc and subtraction")
+refuse(np.frexp, reason="the mantissa jumps with the exponent; np.log2 is what they come from")
 refuse(np.i0, reason="its derivative, the Bessel function I₁, is not in NumPy; declare it with @primitive over SciPy")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.primitive import composite, derivative, primitive, refuse
+from tinygrad_edu.primitive import composite, derivative, primitive
 
 __all__ = ["getitem", "scatter"]
 
@@ -87,6 +87,7 @@ def take_argument(g: Any, a_shape: Any, indices: Any, axis: Any = None, mode: st
 
 
 derivative(np.take, take_argument)
+derivative(np.bincount, None, lambda g, x: g[x], parameters="x weights minlength", neutral="minlength")
 
 
 def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
@@ -123,15 +124,20 @@ derivative(
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError(f"{len(condlist)} conditions for {len(choicelist)} choices; give one each, and at least one")
-    every = [c if hasattr(c, "dtype") or type(c) in (int, float) else np.asarray(c) for c in (*choicelist, default)]
     out = default
     if type(default) in (int, float):  # of everything's dtype: alone with a narrow choice it would count as strong
-        out = np.result_type(*[getattr(c, "dtype", c) for c in every]).type(default)
+        out = common_dtype((*choicelist, default)).type(default)
     for place, (condition, choice) in reversed(list(enumerate(zip(condlist, choicelist, strict=True)))):
         if getattr(condition, "dtype", None) != np.bool:
             raise TypeError(f"condition {place} must be a boolean array; write x > 0 or x.astype(bool)")
         out = np.where(condition, choice, out)
     return out
+
+
+def common_dtype(choices: Any) -> Any:
+    """What they promote to; plain numbers are weak."""
+    kinds = (getattr(c, "dtype", c) for c in choices)
+    return np.result_type(*[np.asarray(kind) if isinstance(kind, list | tuple) else kind for kind in kinds])
 
 
 @composite(np.choose)
@@ -140,7 +146,7 @@ def choose(a: Any, choices: Any, mode: Any = "raise") -> Any:
     shape = np.broadcast_shapes(np.shape(a), *[np.shape(choice) for choice in choices])
     whole = np.broadcast_to(np.asarray(a), shape)
     picked = np.choose(whole, np.arange(len(choices)), mode=mode)  # NumPy says which is out of range
-    rows = np.stack([np.broadcast_to(choice, shape) for choice in choices])
+    rows = np.stack([np.broadcast_to(choice, shape) for choice in choices], dtype=common_dtype(choices))
     return rows[along_axis(rows.shape, picked[None], 0)][0]
 
 
@@ -204,6 +210,3 @@ def partition(a: Any, kth: Any, axis: int | None = -1) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis=axis)
 
-
-refuse(np.insert, reason="use np.concatenate of the pieces")
-refuse(np.piecewise, reason="it calls functions on part of the data; use np.where or np.select")

@@ -14,18 +14,13 @@ from tinygrad_edu.primitive import constant, refuse
 __all__ = ["FORMS", "OPTIONS"]
 
 refuse(
-    np.polyadd, np.polysub, np.polymul, np.polydiv, np.polyder, np.polyint, np.poly, np.polyfit, np.roots, np.vander,
+    np.polyadd, np.polysub, np.polymul, np.polydiv, np.polyder, np.polyint, np.poly, np.polyfit, np.roots,
     reason="polynomials come through polyval; sums of coefficients are +, their products np.convolve",
 )  # fmt: skip
-refuse(np.linspace, np.logspace, np.geomspace, reason="write start + (stop - start) * np.linspace(0, 1, n)")
 refuse(
     np.nanmedian, np.nanquantile, np.nanpercentile,
     reason="how many elements count depends on the data; select them first, then take the quantile",
 )  # fmt: skip
-refuse(np.nancumprod, reason="use np.cumprod of np.where(np.isnan(x), 1.0, x)")
-refuse(np.unwrap, reason="add the jumps as a constant: x + (np.unwrap(v) - v) with v = x.numpy()")
-refuse(np.apply_along_axis, np.apply_over_axes, reason="call the function on the whole array; NumPy's take axis=")
-refuse(np.rollaxis, reason="use np.moveaxis")
 refuse(np.trim_zeros, np.setdiff1d, np.setxor1d, np.union1d, np.intersect1d, np.unique_all, np.unique_counts,
        np.unique_inverse, np.unique_values, reason="the number of results depends on the data")  # fmt: skip
 refuse(np.histogram2d, np.histogramdd, np.histogram_bin_edges, reason="counts jump; smooth them with a kernel")
@@ -56,6 +51,7 @@ OPTIONS = {
     "kind": "how it is sorted changes no derivative; leave it out",
     "overwrite_input": "a Tensor is a value; nothing is sorted in place",
     "copy": "a Tensor is a value; nothing tells a copy from the original",
+    "writeable": "a Tensor is a value",
     "device": "there is one: the CPU",
     "initial": "np.maximum, np.minimum, + or * with the result",
     "include_initial": "np.concatenate with the first value",
@@ -94,7 +90,5 @@ FORMS = {
     'np.linalg.qr(x, mode="r")': "mode='reduced' gives r too",
     "np.linalg.norm(x[0], ord=0)": "it counts, and counts jump",
     "np.sort(x, order='field')": "a Tensor has no fields",
-    "np.add.reduceat(x, [0, 1])": "np.sum of the slices",
-    "np.divide.reduce(x)": "add, multiply, maximum and minimum reduce; add and multiply accumulate",
     "np.add.at(x, [0], 1.0)": "it writes into an array; use x + scattered values",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -227,7 +228,25 @@ def multi_dot(arrays: Any) -> Any:
     return out
 
 
+@composite(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse of the matrix that the first `ind` axes and the others make."""
+    if ind <= 0:
+        raise ValueError(f"ind={ind}; at least one axis stands for the rows")
+    rows, columns = a.shape[:ind], a.shape[ind:]
+    return np.reshape(np.linalg.inv(np.reshape(a, (math.prod(rows), -1))), columns + rows)
+
+
+@composite(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    a = a if axes is None else np.moveaxis(a, axes, range(-len(axes), 0))
+    unknowns = np.shape(a)[np.ndim(b) :]
+    if math.prod(unknowns) != np.size(b) or np.size(a) != np.size(b) ** 2:
+        raise np.linalg.LinAlgError(f"shape {np.shape(a)} is no square matrix against {np.shape(b)}")
+    matrix = np.reshape(a, (np.size(b), math.prod(unknowns)))
+    return np.reshape(np.linalg.solve(matrix, np.ravel(b)), unknowns)
+
+
 constant(np.linalg.matrix_rank, np.linalg.cond, reason="a diagnosis; its derivative is of no use")
 refuse(np.linalg.eig, np.linalg.eigvals, reason="the eigenvalues may be complex; use eigh for symmetric matrices")
 refuse(np.linalg.lstsq, reason="use np.linalg.pinv(a) @ b, or solve the normal equations")
-refuse(np.linalg.tensorinv, np.linalg.tensorsolve, reason="reshape to matrices and use inv or solve")

@@ -12,9 +12,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from tinygrad_edu.primitive import composite, constant, derivative, refuse
 from tinygrad_edu.rules.elementwise import chosen, root_of_squares
 
-__all__ = ["axes_of", "in_dtype", "restore"]
+__all__ = ["UNSET", "Axis", "axes_of", "count", "in_dtype", "restore"]
 
 Axis = int | tuple[int, ...] | None
+UNSET: Any = np._NoValue  # NumPy's functions mean by it: not given
 
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -23,6 +24,8 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
+    if not ndim and axis in (0, -1):
+        return ()  # NumPy's reductions let a number pass for a row of one
     return normalize_axis_tuple(axis, ndim)
 
 
@@ -90,13 +93,13 @@ for extreme in (np.max, np.min):
 
 
 @composite(np.amax)
-def amax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.max(a, axis=axis, keepdims=keepdims)
+def amax(a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = UNSET, where: Any = True) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
 
 @composite(np.amin)
-def amin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.min(a, axis=axis, keepdims=keepdims)
+def amin(a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = UNSET, where: Any = True) -> Any:
+    return np.min(a, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
 
 def cumsum_argument(g: Any, a_shape: Any, axis: int | None = None) -> Any:
@@ -124,7 +127,7 @@ def prod(
     """A tree of products, so that the derivative is exact where elements are zero, at every order."""
     a = in_dtype(a, dtype)
     if where is not True or not (type(initial) is int and initial == 1):
-        return prod(np.where(where, a, 1.0), axis, keepdims=keepdims) * initial
+        return prod(np.where(np.broadcast_to(where, a.shape), a, 1.0), axis, keepdims=keepdims) * initial
     shape, axes = a.shape, axes_of(axis, a.ndim)
     if not a.ndim:
         return a * 1.0
@@ -141,7 +144,7 @@ def prod(
 @composite(np.cumprod)
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Products over doubling distances: ⌈log₂ n⌉ multiplications, exact where elements are zero."""
-    a = in_dtype(np.ravel(a) if axis is None else a, dtype)
+    a = in_dtype(np.ravel(a) if axis is None or not a.ndim else a, dtype)
     axis = 0 if axis is None else normalize_axis_index(axis, np.ndim(a))
     step = 1
     while step < a.shape[axis]:
@@ -153,25 +156,36 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 @composite(np.var)
 def var(
-    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
-) -> Any:
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True,
+    mean: Any = UNSET, correction: Any = UNSET,
+) -> Any:  # fmt: skip
     a = in_dtype(a, dtype)
+    mean = np.mean(a, axis=axis, keepdims=True, where=where) if mean is UNSET else mean
+    centred = a - mean
     if where is not True:
-        counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
-        centred = np.where(where, a - np.mean(a, axis=axis, keepdims=True, where=where), 0.0)
-        return np.sum(centred * centred, axis=axis, keepdims=keepdims) / np.maximum(counted - ddof, 0.0)
-    centred = a - np.mean(a, axis=axis, keepdims=True)
-    # An array, and no number: too few elements give NaN with NumPy's warning, not a ZeroDivisionError.
-    freedom = np.asarray(max(count(a.shape, axis) - ddof, 0), a.dtype)[()]
-    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / freedom
+        centred = np.where(where, centred, 0.0)
+    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / freedom(a, axis, ddof, correction, keepdims, where)
+
+
+def freedom(a: Any, axis: Axis, ddof: float, correction: Any, keepdims: bool, where: Any) -> Any:
+    """How many values count, less ddof, also called correction; never below 0."""
+    if correction is not UNSET:
+        if ddof:
+            raise ValueError("ddof= and correction= are the same: give one")
+        ddof = correction
+    if where is True:  # an array, and no number: too few give NaN with NumPy's warning, not a ZeroDivisionError
+        return np.asarray(max(count(a.shape, axis) - ddof, 0), a.dtype)[()]
+    counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
+    return np.maximum(counted - ddof, 0.0)
 
 
 @composite(np.std)
 def std(
-    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True
-) -> Any:
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True,
+    mean: Any = UNSET, correction: Any = UNSET,
+) -> Any:  # fmt: skip
     """The root of the variance; for a constant, slope 0."""
-    return root_of_squares(var(a, axis, dtype, ddof, keepdims, where))
+    return root_of_squares(var(a, axis, dtype, ddof, keepdims, where, mean, correction))
 
 
 @composite(np.ptp)
@@ -180,12 +194,15 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @composite(np.average)
-def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Any:
+def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
     if weights is None:
-        return np.mean(a, axis=axis, keepdims=keepdims)
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        return (mean, np.full_like(mean, count(a.shape, axis))) if returned else mean
     if np.shape(weights) != np.shape(a):
         axes = axes_of(axis, np.ndim(a))
-        if axis is None or np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
+        if axis is None:
+            raise TypeError(f"say along which axis= the weights of shape {np.shape(weights)} belong to {np.shape(a)}")
+        if np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
             raise ValueError(
                 f"average: weights of shape {np.shape(weights)} fit neither the shape {np.shape(a)} nor its axes {axis}"
             )
@@ -198,7 +215,8 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     if np.any(total == 0.0):
         raise ZeroDivisionError("average: the weights sum to zero")
-    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (mean, np.broadcast_to(total, mean.shape)) if returned else mean
 
 
 def sorted_last(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
@@ -209,19 +227,26 @@ def sorted_last(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     return np.sort(np.reshape(np.transpose(a, (*kept, *axes)), folded), axis=-1), axes
 
 
-def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
-    """Linear interpolation between the sorted values: position q·(n-1). A plain number q keeps a's dtype."""
-    dtype = a.dtype if type(q) in (int, float) else np.result_type(a.dtype, np.asarray(q))
-    q = np.asarray(q)
-    if not ((q >= 0) & (q <= 1)).all():
+PICKING = ("lower", "higher", "nearest", "inverted_cdf", "closest_observation")  # methods that take one of the values
+
+
+def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool, method: str) -> Any:
+    """A straight line between the two sorted values beside a position. A plain number q keeps a's dtype."""
+    dtype = a.dtype if type(q) in (int, float) or method in PICKING else np.result_type(a.dtype, as_array(q).dtype)
+    q = as_array(q)
+    if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles lie in [0, 1], percentiles in [0, 100]")
     a, axes = sorted_last(a, axis)
-    if not a.shape[-1]:
+    last = a.shape[-1] - 1
+    if last < 0:
         raise IndexError("no quantile of nothing: the axis has size 0")
-    position = q * (a.shape[-1] - 1)
-    low = np.floor(position).astype(int)
-    share = (position - low).astype(dtype)
-    below, above = a[..., low], a[..., np.minimum(low + 1, a.shape[-1] - 1)]
+    if method == "linear":
+        position = q * last
+    else:  # among 0, 1, 2, ... every method picks its own position
+        position = np.asarray(np.quantile(np.arange(last + 1.0), np.asarray(q), method=method))  # type: ignore[call-overload]
+    low = np.asarray(np.floor(position)).astype(int)
+    share = np.astype(position - low, dtype)
+    below, above = a[..., low], a[..., np.minimum(low + 1, last)]
     out = np.where(share < 0.5, below + (above - below) * share, above - (above - below) * (1.0 - share))
     missing = np.isnan(a[..., -1])
     out = np.where(missing[(..., *[None] * q.ndim)], np.nan, out) if np.any(missing) else out
@@ -229,14 +254,18 @@ def quantiles(a: Any, q: Any, axis: Axis, keepdims: bool) -> Any:
     return np.expand_dims(out, tuple(q.ndim + k for k in axes)) if keepdims else out
 
 
+def as_array(x: Any) -> Any:
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
 @composite(np.quantile)
-def quantile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return quantiles(a, q, axis, keepdims)
+def quantile(a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    return quantiles(a, q, axis, keepdims, method)
 
 
 @composite(np.percentile)
-def percentile(a: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return quantiles(a, q / 100.0 if type(q) in (int, float) else np.asarray(q) / 100.0, axis, keepdims)
+def percentile(a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    return quantiles(a, q / 100.0 if type(q) in (int, float) else as_array(q) / 100.0, axis, keepdims, method)
 
 
 @composite(np.median)
@@ -267,22 +296,10 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return a
 
 
-@composite(np.nansum)
-def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    a = in_dtype(a, dtype)
-    return np.sum(np.where(np.isnan(a), 0.0, a), axis=axis, keepdims=keepdims)
-
-
-@composite(np.nanmean)
-def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    a = in_dtype(a, dtype)
-    numbers = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims, dtype=a.dtype)
-    return nansum(a, axis, keepdims=keepdims) / numbers
-
-
 @composite(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    axis = normalize_axis_index(axis, np.ndim(y))
+    y = as_array(y)
+    axis = normalize_axis_index(axis, y.ndim)
     if x is not None:
         behind = np.ndim(y) - axis - 1
         dx = np.diff(x, axis=axis) if np.ndim(x) > 1 else np.reshape(np.diff(x), (-1,) + (1,) * behind)
@@ -295,5 +312,5 @@ constant(
     reason="an index or a count",
 )  # fmt: skip
 constant(np.all, np.any, reason="a truth value")
-refuse(np.histogram, np.bincount, reason="counts jump; smooth them with a kernel of your own")
+refuse(np.histogram, reason="counts jump; smooth them with a kernel of your own")
 refuse(np.unique, reason="the number of results depends on the data; take np.unique(x.numpy(), return_index=True)")

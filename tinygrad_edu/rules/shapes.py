@@ -198,6 +198,14 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     return tuple(grids) if sparse else tuple(np.broadcast_arrays(*grids))
 
 
+@composite(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    """The fill value everywhere, of a's shape and dtype; a itself has no part in it."""
+    fill_value = fill_value if hasattr(fill_value, "dtype") else np.asarray(fill_value)
+    filled = astype(fill_value, a.dtype if dtype is None else dtype)
+    return np.copy(np.broadcast_to(filled, a.shape if shape is None else shape))
+
+
 # Repeating and padding
 
 
@@ -258,15 +266,7 @@ constant(
     reason="tells about an array, not its values",
 )  # fmt: skip
 constant(np.zeros_like, np.ones_like, np.empty_like, reason="uses the shape and dtype alone")
-
-
-@composite(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
-    filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
-    return filled.astype(np.result_type(a) if dtype is None else dtype)
-
-
-refuse(np.resize, reason="it repeats or drops elements silently; use reshape, tile or pad")
-refuse(np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis,
+refuse(np.copyto, reason="it writes into an array; a Tensor is a value: use np.where, or np.broadcast_to(x, shape) for "
+       "np.full")  # fmt: skip
+refuse(np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis,
        reason="it writes into an array; a Tensor is a value: use np.where or np.concatenate")  # fmt: skip
-refuse(np.block, reason="its nesting hides Tensors; use np.concatenate row by row")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_edu.primitive import composite
-from tinygrad_edu.rules.reductions import axes_of, in_dtype, var
+from tinygrad_edu.rules.products import as_operand
+from tinygrad_edu.rules.reductions import axes_of
 from tinygrad_edu.rules.shapes import astype
 
 __all__: list[str] = []
@@ -20,19 +21,25 @@ Axis = int | tuple[int, ...] | None
 @composite(np.convolve)
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """Every stretch of a, laid beside the reversed v: one product of a matrix and a vector."""
-    if np.ndim(a) != 1 or np.ndim(v) != 1 or not a.shape[0] or not v.shape[0]:
-        raise ValueError("convolve: both arguments are sequences with at least one element")
+    a, v = np.atleast_1d(a), np.atleast_1d(v)
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        raise ValueError(f"it takes two sequences with at least one element each, not shapes {a.shape} and {v.shape}")
     a, v = (v, a) if v.shape[0] > a.shape[0] else (a, v)
     n, m = a.shape[0], v.shape[0]
+    stretches = {"full": (0, n + m - 1), "same": ((m - 1) // 2, (m - 1) // 2 + n), "valid": (m - 1, n)}
+    mode = dict(enumerate(["valid", "same", "full"])).get(mode, mode)  # type: ignore[call-overload]
+    if mode not in stretches:
+        raise ValueError(f"mode={mode!r}; choose 'full', 'same' or 'valid'")
     padded = np.pad(a, m - 1) if m > 1 else a
     full = padded[np.arange(n + m - 1)[:, None] + np.arange(m)] @ np.flip(v)
-    start, stop = {"full": (0, n + m - 1), "same": ((m - 1) // 2, (m - 1) // 2 + n), "valid": (m - 1, n)}[mode]
+    start, stop = stretches[mode]
     return full[start:stop]
 
 
 @composite(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    if np.shape(v)[0] > np.shape(a)[0]:
+    a, v = np.atleast_1d(a), np.atleast_1d(v)
+    if v.size > a.size:
         return np.flip(np.correlate(v, a, mode=mode))  # type: ignore[call-overload]
     return np.convolve(a, np.flip(v), mode=mode)  # type: ignore[call-overload]
 
@@ -63,45 +70,125 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
 
 @composite(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
-    """Central differences inside, one-sided at the ends, for even spacing."""
-    axes = axes_of(axis, np.ndim(f))
-    steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
-    if edge_order != 1 or len(steps) != len(axes) or any(np.ndim(h) for h in steps):
-        raise ValueError("gradient: one number for each axis as its spacing, and edge_order=1, have a derivative here")
-    if any(np.shape(f)[k] < 2 for k in axes):
-        raise ValueError(f"gradient: shape {np.shape(f)} is too small; each axis needs two elements at least")
-    slopes = []
-    for k, h in zip(axes, steps, strict=True):
-        f = np.moveaxis(f, k, 0)
-        slope = np.concatenate([f[1:2] - f[:1], (f[2:] - f[:-2]) * 0.5, f[-1:] - f[-2:-1]]) / h
-        slopes.append(np.moveaxis(slope, 0, k))
-        f = np.moveaxis(f, 0, k)
-    return slopes[0] if len(slopes) == 1 else tuple(slopes)
+    """The slope at each element of the parabola through it and its neighbours; at the ends, of the line to the next.
+
+    A spacing is a number, or the places along its axis. edge_order=2: parabolas at the ends too.
+    """
+    f = f if f.dtype.kind == "f" else astype(f, np.float64)
+    axes, places = axes_of(axis, f.ndim), tuple(map(as_operand, varargs or (1.0,)))
+    places = places * len(axes) if len(places) == 1 and not places[0].ndim else places
+    if len(places) != len(axes):
+        raise TypeError(f"{len(varargs)} spacings for {len(axes)} axes; give one number for all, or one for each")
+    if edge_order not in (1, 2):
+        raise ValueError(f"edge_order={edge_order!r}; the ends follow a line, 1, or a parabola, 2")
+    slopes = tuple(
+        astype(np.moveaxis(slopes_along(np.moveaxis(f, k, 0), at, edge_order), 0, k), f.dtype)
+        for k, at in zip(axes, places, strict=True)
+    )
+    return slopes[0] if len(slopes) == 1 else slopes
+
+
+def slopes_along(f: Any, places: Any, edge_order: int) -> Any:
+    """Along the first axis."""
+    n = f.shape[0]
+    if n <= edge_order:
+        raise ValueError(f"shape {f.shape} is too small along an axis: it needs {edge_order + 1} elements at least")
+    if places.ndim:
+        if places.shape != (n,):
+            raise ValueError(f"places of shape {places.shape} along an axis of {n} elements")
+        widths: Any = np.reshape(np.diff(places), (n - 1,) + (1,) * (f.ndim - 1))
+        before, after = widths[:-1], widths[1:]
+        inside = ((f[2:] - f[1:-1]) * (before / after) + (f[1:-1] - f[:-2]) * (after / before)) / (before + after)
+    else:
+        widths = [places] * (n - 1)
+        inside = (f[2:] - f[:-2]) * 0.5 / places
+    first = at_end(f[:1], f[1:2], f[2:3], widths[0], widths[1:2], edge_order)
+    last = at_end(f[-1:], f[-2:-1], f[-3:-2], -widths[-1], [-width for width in widths[-2:-1]], edge_order)
+    return np.concatenate([first, inside, last])
+
+
+def at_end(f: Any, near: Any, far: Any, to_near: Any, beyond: Any, edge_order: int) -> Any:
+    """The slope at an end, from the next element or the next two."""
+    line = (near - f) / to_near
+    if edge_order == 1:
+        return line
+    next_line = (far - near) / beyond[0]
+    return line + (line - next_line) * (to_near / (to_near + beyond[0]))
 
 
 @composite(np.cov)
-def cov(m: Any, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
-    """One variable a row, one observation a column. At least float64, as NumPy's."""
-    x = at_least_double(np.atleast_2d(m))
-    x = x if rowvar or np.ndim(m) == 1 else x.T
-    centred = x - np.mean(x, axis=1, keepdims=True)
+def cov(
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+    aweights: Any = None, *, dtype: Any = None,
+) -> Any:  # fmt: skip
+    """One variable a row, one observation a column. At least float64, as NumPy's, unless a dtype is given.
+
+    fweights: how often each observation counts; aweights: how much.
+    """
+    x = variables(m, rowvar, dtype)
+    x = x if y is None else np.concatenate([x, variables(y, rowvar, dtype)])
     fewer = ddof if ddof is not None else 0 if bias else 1
-    out = centred @ centred.T / (x.shape[1] - fewer)
-    return np.squeeze(out)
+    if fewer != int(fewer):
+        raise ValueError(f"ddof={ddof!r} is no whole number")
+    if fweights is None and aweights is None:
+        centred = x - np.mean(x, axis=1, keepdims=True)
+        return np.squeeze(centred @ centred.T / freedom(x.shape[1] - fewer, x))
+    times = weights_of("fweights", fweights, x)
+    each = times * weights_of("aweights", aweights, x)
+    total = np.sum(each)
+    centred = x - (x @ each / total)[:, None]
+    if fewer and aweights is not None:
+        fewer = fewer * np.sum(each * as_operand(aweights)) / total
+    return np.squeeze((centred * each) @ centred.T / freedom(total - fewer, x))
+
+
+def variables(m: Any, rowvar: bool, dtype: Any) -> Any:
+    """The variables, one a row."""
+    m = as_operand(m)
+    if m.ndim > 2:
+        raise ValueError(f"shape {m.shape} has more than two axes: variables and observations")
+    x = np.atleast_2d(at_least_double(m) if dtype is None else astype(m, dtype))
+    return x if rowvar or m.ndim < 2 else x.T
+
+
+def weights_of(name: str, weights: Any, x: Any) -> Any:
+    """One for each observation; 1 if none are given."""
+    if weights is None:
+        return np.ones(x.shape[1])
+    weights = at_least_double(weights)
+    if name == "fweights" and np.any(weights != np.round(weights)):
+        raise TypeError("fweights count observations: whole numbers; aweights may be any")
+    if weights.shape != (x.shape[1],):
+        raise ValueError(f"{name} of shape {weights.shape} for {x.shape[1]} observations")
+    if np.any(weights < 0.0):
+        raise ValueError(f"{name} holds a negative number")
+    return weights
+
+
+def freedom(degrees: Any, x: Any) -> Any:
+    """What the products are divided by: never below zero, where NumPy warns and goes on."""
+    degrees = np.asarray(degrees, x.dtype)[()] if type(degrees) in (int, float) else degrees
+    if degrees > 0:
+        return degrees
+    warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
+    return np.zeros_like(degrees)
 
 
 @composite(np.corrcoef)
-def corrcoef(x: Any, rowvar: bool = True) -> Any:
-    covariance = np.atleast_2d(cov(x, rowvar))
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    covariance = cov(x, y, rowvar, dtype=dtype)
+    if not np.ndim(covariance):
+        return covariance / covariance
     deviation = np.sqrt(np.diag(covariance))
-    return np.squeeze(covariance / deviation[:, None] / deviation)
+    return np.clip(covariance / deviation[:, None] / deviation, -1.0, 1.0)
 
 
 @composite(np.polyval)
 def polyval(p: Any, x: Any) -> Any:
     """Horner's scheme, highest power first."""
+    p = as_operand(p)
     out = np.zeros_like(x)
-    for k in range(np.shape(p)[0]):
+    for k in range(p.shape[0]):
         out = out * x + p[k]
     return out
 
@@ -109,52 +196,6 @@ def polyval(p: Any, x: Any) -> Any:
 @composite(np.ediff1d)
 def ediff1d(ary: Any) -> Any:
     return np.diff(np.ravel(ary))
-
-
-def nan_extreme(extreme: Any, a: Any, axis: Axis, keepdims: bool, worst: float) -> Any:
-    """The extreme of what is a number; where nothing is, NaN with NumPy's warning."""
-    missing = np.isnan(a)
-    nothing = np.all(missing, axis=axis, keepdims=keepdims)
-    if not np.size(a):
-        return extreme(a, axis=axis, keepdims=keepdims)  # raises: nothing has no extreme
-    out = extreme(a, axis=axis, keepdims=keepdims, where=~missing, initial=worst)
-    if not np.any(nothing):
-        return out
-    warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=2)
-    return np.where(nothing, np.nan, out)
-
-
-@composite(np.nanmax)
-def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return nan_extreme(np.max, a, axis, keepdims, -np.inf)
-
-
-@composite(np.nanmin)
-def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return nan_extreme(np.min, a, axis, keepdims, np.inf)
-
-
-@composite(np.nanvar)
-def nanvar(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    a = in_dtype(a, dtype)
-    return var(np.where(np.isnan(a), 0.0, a), axis, ddof=ddof, keepdims=keepdims, where=~np.isnan(a))
-
-
-@composite(np.nanstd)
-def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    a = in_dtype(a, dtype)
-    missing = np.isnan(a)
-    return np.std(np.where(missing, 0.0, a), axis=axis, ddof=ddof, keepdims=keepdims, where=~missing)
-
-
-@composite(np.nanprod)
-def nanprod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    return np.prod(np.where(np.isnan(a), 1.0, a), axis=axis, dtype=dtype, keepdims=keepdims)
-
-
-@composite(np.nancumsum)
-def nancumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    return np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis, dtype=dtype)
 
 
 def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
