@@ -45,7 +45,7 @@ ROWS = {
         "generate evaluate",
         "beam loop",
         "runs",
-        "train report",
+        "train report troubles",
         "cli",
         "__init__",
         "__main__",

@@ -20,7 +20,7 @@ from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from tinygrad_edu import functional, nn, optim
+    from tinygrad_edu import functional, nn, optim, render
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.recompute import checkpoint
     from tinygrad_edu.render import contributions, draw, draw_passes, lifetimes, replay, trace_backward
@@ -50,6 +50,7 @@ __all__ = [
     "no_grad",
     "optim",
     "primitive",
+    "render",
     "replay",
     "scope",
     "stop_gradient",
@@ -62,7 +63,7 @@ __all__ = [
 _LATER = {
     "checkpoint": "recompute", "contributions": "render", "draw": "render", "draw_passes": "render",
     "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
-    "replay": "render", "trace_backward": "render",
+    "render": "render", "replay": "render", "trace_backward": "render",
 }  # fmt: skip
 
 

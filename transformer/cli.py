@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import io
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -26,6 +24,7 @@ from transformer.model import Transformer
 from transformer.tasks import DigitTask, make_splits
 from transformer.tokens import VOCABULARY, encode, spell
 from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
+from transformer.troubles import one_blas_thread, reason, silence
 
 __all__ = ["main"]
 
@@ -159,6 +158,19 @@ def generate_command(args: argparse.Namespace) -> int:
     return 0
 
 
+def report_command(args: argparse.Namespace) -> int:
+    model, config, path = trained(args)
+    from transformer.report.document import measure, write_report  # matplotlib: not before it is needed
+
+    for question in args.questions:
+        config.task.check(question)
+    folder = path.parent
+    metrics = report.read_metrics(folder / "metrics.jsonl")
+    page, *numbers = write_report(measure(folder.name, model, config, metrics, args.questions), folder)
+    print(f"{page}: open it in a browser; its numbers are in {' and '.join(file.name for file in numbers)}")
+    return 0
+
+
 def draw_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
     right = spell(config.task.answer(args.question))
@@ -261,6 +273,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("question")
     one = command("generate", generate_command, "answer many questions", '"Max(5,3,9)" "Min(4,2,8)"')
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
+    one = command("report", report_command, "write one HTML page about a run", '--run encoder-1 "Max(5,3,9)"')
+    one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
     one = command("draw", draw_command, "draw the graph of a layer", "model --format html --heat gradient")
     parts = (*PARTS, "model", "loss")
     one.add_argument("part", nargs="?", choices=parts, default="attention", help=f"{', '.join(parts)} [attention]")
@@ -277,21 +291,6 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--gradients", action="store_true", help="run a backward pass, for the loss")
     one.add_argument("--replay", action="store_true", help="step through the backward pass of the loss, in a page")
     return top
-
-
-def one_blas_thread() -> None:
-    """Small matrices lose by a second thread, ten times over when another process wants the core; results are equal.
-
-    Whoever sets OMP_NUM_THREADS or its like has chosen. A BLAS other than NumPy's own OpenBLAS is left alone.
-    """
-    if any(f"{name}_NUM_THREADS" in os.environ for name in ("OMP", "OPENBLAS", "MKL")):
-        return
-    package = Path(np.__file__).parent
-    for folder in (package.with_name("numpy.libs"), package / ".dylibs"):
-        for library in folder.glob("*openblas*"):
-            set_threads = getattr(ctypes.CDLL(str(library)), "scipy_openblas_set_num_threads64_", None)
-            if set_threads is not None:
-                set_threads(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -324,25 +323,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence()
         print(reason(error), file=sys.stderr)
         return 2
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, in one line unless the error itself points at a place in a question."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"{error}; install it: pip install 'tinygrad_edu[train]'"
-    if isinstance(error, errors.TooLargeError):
-        return str(error).split(". ")[0]  # the rest is for programmers
-    if isinstance(error, MemoryError):
-        return f"not enough memory: {error}; choose smaller sizes" if str(error) else "not enough memory"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
-
-
-def silence() -> None:
-    """What cannot be written any more shall not be tried again, and complained about, when Python ends."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,9 +55,19 @@ class Transformer(nn.Module):
         pad_id = self.config.pad_id
         valid = np.ones(tokens.shape, bool) if pad_id is None else tokens != pad_id
         valid = valid if cache is None else cache.joined(valid)             # (B, S)
-        mask = self.joint_mask(valid, tokens.shape[1], mask)                # (B, H, T, S) or less, or None
-        bias = None if self.alibi is None else self.alibi(tokens.shape[1], start)   # (H, T, S)
-        x = self.embedding(tokens)                                          # (B, T, D)
+        logits, attention = self.from_embeddings(self.embedding(tokens), valid, mask, cache)
+        return (logits, attention) if return_attention else logits
+
+    def from_embeddings(
+        self, x: Any, valid: NDArray[np.bool], mask: Any = None, cache: Cache | None = None
+    ) -> tuple[Any, list[Any]]:
+        """Logits, and every block's attention, from embedded tokens x (B, T, D); valid (B, S): is it no padding?
+
+        What else would be fed in a token's place goes in here: vectors of one's own, or a leaf to ask for its gradient.
+        """
+        T, start = x.shape[1], valid.shape[1] - x.shape[1]
+        mask = self.joint_mask(valid, T, mask)                              # (B, H, T, S) or less, or None
+        bias = None if self.alibi is None else self.alibi(T, start)         # (H, T, S)
         x = self.dropout(x if self.positions is None else self.positions(x, start))
         attention = []
         for number, block in enumerate(self.blocks):
@@ -68,8 +78,7 @@ class Transformer(nn.Module):
             cache.advance(valid)
         x = x if self.norm is None else self.norm(x)
         x = pool(x, valid, self.config.pooling)                             # (B, D), or (B, T, D)
-        logits = self.output(x, self.embedding.weight)                      # (B, V), or (B, T, V)
-        return (logits, attention) if return_attention else logits
+        return self.output(x, self.embedding.weight), attention             # (B, V), or (B, T, V)
 
     def usable(self, cache: Cache | None) -> int:
         """How many tokens the cache holds. Raises ValueError where a cache would give wrong numbers."""

@@ -42,17 +42,19 @@ def page(
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
     theme: Literal["auto", "light", "dark", "colour-blind"] = "auto",
+    images: bool = False,
 ) -> str:
     """The file's text. title: plain text. body: HTML, in which words from outside were escaped. data: for JSON.
 
-    scripts, styles: names of files in this folder. theme: "auto" follows the reader's system.
+    scripts, styles: names of files in this folder, or whole paths. theme: "auto" follows the reader's system.
+    images: may the body show images that are written out in it, as data: URLs.
     Raises ValueError for data with NaN or infinity, which JSON does not have.
     """
     style = "\n".join(asset(name) for name in ("page.css", *styles))
     script = "\n".join(['"use strict";', *(asset(name) for name in ("page.js", *scripts))])
     policy = (
         f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; base-uri 'none'; "
-        "form-action 'none'"
+        "form-action 'none'" + "; img-src data:" * images
     )
     head = [
         '<meta charset="utf-8">',

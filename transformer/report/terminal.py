@@ -1,20 +1,16 @@
-"""What a person sees: curves as SVG, attention as shades in the terminal, tables of answers."""
+"""What a person sees in the terminal: attention as shades, chances as bars, tables of answers."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from transformer.checkpoint import write_atomically
 from transformer.evaluate import Evaluation
 
-__all__ = ["confusion_table", "counted", "curves", "heatmaps", "percent", "read_metrics", "top"]
+__all__ = ["can_show", "confusion_table", "counted", "heatmaps", "legend", "percent", "top"]
 
 SHADES = ((0.05, " ", " "), (0.2, "░", "."), (0.4, "▒", ":"), (0.7, "▓", "*"), (2.0, "█", "#"))  # below, block, ASCII
 GLYPHS = "".join(block for _, block, _ in SHADES)
@@ -29,56 +25,6 @@ def counted(number: int, thing: str) -> str:
 def percent(share: float) -> str:
     """100.00 % only for all: 99.999 % is rounded down."""
     return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f} %"
-
-
-# Curves -------------------------------------------------------------------------------------------
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl. A last line that a crash cut off is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
-
-
-def curves(metrics: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss and accuracy over the epochs as one SVG; the same numbers give the same bytes."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
-
-    x = [line["epoch"] for line in metrics]
-    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_edu", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        FigureCanvasSVG(figure)
-        loss, accuracy = figure.subplots(1, 2)
-        loss.plot(x, [line["train_loss"] for line in metrics], marker="o", label="train")
-        loss.plot(x, [line["validation_loss"] for line in metrics], marker="o", label="validation")
-        loss.set(title="loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
-        loss.yaxis.set_major_formatter("{x:g}")  # 0.001; the usual one writes powers of ten
-        loss.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
-        for name in metrics[0]["operations"] if metrics else ():
-            shares = [100 * line["operations"][name] for line in metrics]
-            accuracy.plot(x, shares, marker=".", markersize=4, linewidth=0.8, alpha=0.7, label=name)
-        for name, style in (("train", "--"), ("validation", "-")):
-            shares = [100 * line[f"{name}_accuracy"] for line in metrics]
-            accuracy.plot(x, shares, style, color="black", marker="o", markersize=3, label=name)
-        accuracy.set(title="accuracy", xlabel="epoch", ylabel="%")
-        for panel in (loss, accuracy):
-            panel.set_xticks(x[:: 1 + len(x) // 10])
-            panel.grid(alpha=0.3)
-            panel.legend(fontsize=8)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, buffer.getvalue())
-
-
-# Text ---------------------------------------------------------------------------------------------
 
 
 def can_show(encoding: str | None) -> bool:

@@ -1,0 +1,292 @@
+"""`report`: one self-contained HTML file about a run, and all its numbers as JSON and CSV.
+
+Nothing is loaded when it is read: every figure is inside. What it says of the model is measured on the run's best
+checkpoint and the questions that training has never seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import html
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_edu import draw, errors
+from tinygrad_edu.render.page import page
+from transformer.checkpoint import write_atomically
+from transformer.evaluate import Evaluation, evaluate
+from transformer.generate import answers
+from transformer.model import Transformer
+from transformer.plan import TrainConfig
+from transformer.report import figures, measures
+from transformer.report.terminal import counted, percent
+from transformer.tasks import Example, make_splits
+from transformer.tokens import VOCABULARY, encode
+
+__all__ = ["Report", "measure", "write_report"]
+
+Array = NDArray[Any]
+SHOWN = 3  # questions whose attention is drawn
+STYLE = str(Path(__file__).with_name("report.css"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All that the page shows, as numbers. moments: (epoch, embedding table (V, D)) over the training, oldest first."""
+
+    name: str
+    config: TrainConfig
+    model: Transformer
+    metrics: list[dict[str, Any]]
+    test: Evaluation
+    hardest: list[tuple[float, Example]]
+    readings: list[measures.Reading]
+    entropy: Array
+    calibration: measures.Calibration
+    costs: list[measures.Cost]
+    step: measures.Cost
+    moments: list[tuple[int, Array]]
+
+
+def measure(
+    name: str, model: Transformer, config: TrainConfig, metrics: list[dict[str, Any]],
+    questions: Sequence[str] = (), moments: Sequence[tuple[int, Array]] = (),
+) -> Report:  # fmt: skip
+    """Everything about a trained model. questions: those to be looked at closely; else one of each operation."""
+    splits = make_splits(config.task, config.seed, config.decoder)
+    test = splits["test"]
+    found = evaluate(test.examples, answers(model, [example.question for example in test.examples]))
+    chosen = [Example(question, config.task.answer(question), "") for question in questions]
+    parts, step = measures.costs(model, splits["train"], config.batch_size)
+    return Report(
+        name=name, config=config, model=model, metrics=metrics, test=found,
+        hardest=measures.hardest(model, test),
+        readings=[measures.read(model, example) for example in chosen or one_of_each(test.examples)],
+        entropy=measures.attention_entropy(model, test),
+        calibration=measures.calibration(model, test),
+        costs=parts, step=step,
+        moments=[*moments, (len(metrics), model.embedding.weight.numpy())],
+    )  # fmt: skip
+
+
+def one_of_each(examples: Iterable[Example]) -> list[Example]:
+    """The first example of each operation, of a few operations."""
+    return list({example.operation: example for example in reversed(list(examples))}.values())[::-1][:SHOWN]
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write report.html, report.json and metrics.csv into `folder`; returns the three."""
+    made = {"report.html": document(report), "report.json": as_json(report), "metrics.csv": as_csv(report.metrics)}
+    for name, text in made.items():
+        write_atomically(folder / name, text.encode())
+    return [folder / name for name in made]
+
+
+# Numbers ------------------------------------------------------------------------------------------
+
+
+def as_json(report: Report) -> str:
+    """All numbers of the page, by the names that they have in measures.py."""
+    test = dataclasses.asdict(report.test) | {
+        "confusion": [[right, given, count] for (right, given), count in sorted(report.test.confusion.items())]
+    }
+    content = {
+        "name": report.name,
+        "parameters": report.model.num_parameters(),
+        "training": report.config.to_dict(),
+        "metrics": report.metrics,
+        "test": test,
+        "hardest": [
+            {"loss": loss, "question": example.question, "answer": example.answer}
+            for loss, example in report.hardest
+        ],
+        "readings": [dataclasses.asdict(reading) for reading in report.readings],
+        "attention_entropy": report.entropy,
+        "calibration": dataclasses.asdict(report.calibration),
+        "costs": [dataclasses.asdict(cost) for cost in (*report.costs, report.step)],
+        "embedding": report.moments[-1][1],
+    }
+    return json.dumps(content, indent=1, default=lambda value: value.tolist()) + "\n"
+
+
+def as_csv(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each epoch; what is a table itself gets columns like operations.Max."""
+    rows = [
+        {
+            name if part is None else f"{name}.{part}": number
+            for name, value in line.items()
+            for part, number in (value.items() if isinstance(value, Mapping) else [(None, value)])
+        }
+        for line in metrics
+    ]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+# The page -----------------------------------------------------------------------------------------
+
+
+def document(report: Report) -> str:
+    """The HTML file's text."""
+    sections = [
+        ("Result", result(report)),
+        ("Training", picture(figures.curves_figure(report.metrics), "Loss and accuracy over the epochs")
+         + picture(figures.layers_figure(report.metrics), "Learning rate and gradient norms over the epochs")),
+        ("Mistakes", mistakes(report)),
+        ("What it looks at", attention(report)),
+        ("How sure it is", sureness(report)),
+        ("Embeddings", embeddings(report)),
+        ("What it costs", costs(report)),
+        ("The graph", graph(report)),
+        ("Configuration", configuration(report)),
+    ]  # fmt: skip
+    names = [(title.lower().replace(" ", "-"), title) for title, _ in sections]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in names)
+    body = "".join(
+        f'<section id="{name}"><h2>{title}</h2>{content}</section>'
+        for (name, title), (_, content) in zip(names, sections, strict=True)
+    )
+    title = f"Run {report.name}"
+    return page(
+        title,
+        f'<main><header><h1>{escape(title)}</h1><nav aria-label="Sections">{links}</nav></header>{body}</main>',
+        styles=[STYLE],
+        images=True,
+    )
+
+
+def result(report: Report) -> str:
+    facts = [
+        ("right, of unseen questions", percent(report.test.accuracy)),
+        ("unseen questions", f"{report.test.count:,}"),
+        ("parameters", f"{report.model.num_parameters():,}"),
+        ("epochs", str(len(report.metrics))),
+        ("seconds of training", f"{sum(line['seconds'] for line in report.metrics):.1f}"),
+        ("lines of backward code", "0"),
+    ]
+    cards = "".join(f"<div><dd>{value}</dd><dt>{name}</dt></div>" for name, value in facts)
+    shares = [[operation, percent(share)] for operation, share in report.test.operations.items()]
+    return f"<dl>{cards}</dl>" + table(["operation", "right"], shares)
+
+
+def mistakes(report: Report) -> str:
+    drawn = figures.confusion_figure(report.test.confusion)
+    if drawn is None:
+        confused = sorted(
+            ((count, right, given) for (right, given), count in report.test.confusion.items() if right != given),
+            key=lambda row: (-row[0], row[1], row[2]),
+        )
+        rows = [[right, given or "nothing", str(count)] for count, right, given in confused[:20]]
+        parts = table(["right", "given", "times"], rows) if rows else "<p>No answer was taken for another.</p>"
+    else:
+        parts = picture(drawn, "Confusion matrix: right answers in rows, given ones in columns")
+    given = {question: answer for question, _, answer in report.test.mistakes}
+    rows = [
+        [example.question, example.answer, given.get(example.question, example.answer) or "nothing", f"{loss:.4f}"]
+        for loss, example in report.hardest
+    ]
+    return parts + "<h3>Hardest questions</h3>" + table(["question", "right", "given", "loss"], rows)
+
+
+def attention(report: Report) -> str:
+    parts = []
+    for reading in report.readings:
+        head = f"{reading.question} = {reading.answer}"
+        parts.append(f"<h3>{escape(head)} <small>with {100 * reading.probability:.2f} %</small></h3>")
+        parts.append(picture(figures.attention_figure(reading), f"Attention of every block and head for {head}"))
+        parts.append(picture(figures.matters_figure(reading), f"How much each token matters for {head}"))
+    rows = [
+        [f"block {layer}", *(f"{value:.3f}" for value in heads)] for layer, heads in enumerate(report.entropy.tolist())
+    ]
+    heads = [f"head {head}" for head in range(report.entropy.shape[1])]
+    return "".join(parts) + (
+        f"<h3>Entropy of attention, in nats</h3>{table(['', *heads], rows)}"
+        "<p>0: a head looks at one token. The logarithm of the number of tokens: it looks at all alike.</p>"
+    )
+
+
+def sureness(report: Report) -> str:
+    drawn = figures.calibration_figure(report.calibration)
+    return picture(drawn, "Confidence against accuracy") + (
+        f"<p>Expected calibration error {percent(report.calibration.error)}: the distance between how sure the model "
+        "says it is and how often it is right. Numbers at the points count tokens.</p>"
+    )
+
+
+def embeddings(report: Report) -> str:
+    last = report.moments[-1][1]
+    labels = VOCABULARY[: len(last)]
+    mean, axes, shares = measures.principal_axes(last)
+    if len(axes) < 2:
+        return "<p>A single dimension has no plane.</p>"
+    paths = [(moment - mean) @ axes.T for _, moment in report.moments]
+    epochs = ", ".join(str(epoch) for epoch, _ in report.moments)
+    return (
+        '<div class="beside">'
+        + picture(figures.plane_figure(paths, labels, shares), "Embeddings on the plane of their two main axes")
+        + picture(figures.cosine_figure(measures.cosines(last), labels), "Cosines between the embeddings")
+        + "</div><p>Left, the plane in which the last embeddings differ most; lines lead from epoch to epoch "
+        f"({epochs}).</p>"
+    )
+
+
+def costs(report: Report) -> str:
+    def row(cost: measures.Cost) -> list[str]:
+        seconds = cost.forward, cost.backward, cost.forward + cost.backward
+        return [cost.part, f"{cost.parameters:,}", *(f"{1e3 * each:.3f}" for each in seconds)]
+
+    rows = [row(cost) for cost in (*report.costs, report.step)]
+    layers = report.config.model.num_layers
+    return table(["part", "parameters", "forward, ms", "backward, ms", "both, ms"], rows) + (
+        f"<p>Medians on a batch of {report.config.batch_size}. The whole step runs {counted(layers, 'block')}, each "
+        "with one attention, one feed-forward network and two norms; its backward pass includes Adam.</p>"
+    )
+
+
+def graph(report: Report) -> str:
+    tokens = np.array([encode(report.readings[0].question, report.config.model.max_seq_len)])
+    try:
+        return picture(str(draw(report.model(tokens), "svg", budget=120)), "The computation graph of one answer")
+    except errors.AutodiffError as error:
+        return f"<p>No picture of the graph: {escape(str(error))}</p>"
+
+
+def configuration(report: Report) -> str:
+    values = report.config.to_dict()
+    rows = []
+    for part in ("model", "task"):
+        rows += [[f"{part}.{name}", str(value)] for name, value in values.pop(part).items()]
+    return table(["setting", "value"], [*([name, str(value)] for name, value in values.items()), *rows])
+
+
+# Elements -----------------------------------------------------------------------------------------
+
+
+def escape(text: str) -> str:
+    return html.escape(text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = (
+        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def picture(svg: str, label: str) -> str:
+    """An image by itself: what is in it can neither load nor run anything."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<figure><img alt="{escape(label)}" src="data:image/svg+xml;base64,{data}"></figure>'

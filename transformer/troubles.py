@@ -1,0 +1,51 @@
+"""What a command does about its surroundings: BLAS threads, a reader who has gone, errors told in one line."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_edu import errors
+
+__all__ = ["one_blas_thread", "reason", "silence"]
+
+
+def one_blas_thread() -> None:
+    """Small matrices lose by a second thread, ten times over when another process wants the core; results are equal.
+
+    Whoever sets OMP_NUM_THREADS or its like has chosen. A BLAS other than NumPy's own OpenBLAS is left alone.
+    """
+    if any(f"{name}_NUM_THREADS" in os.environ for name in ("OMP", "OPENBLAS", "MKL")):
+        return
+    package = Path(np.__file__).parent
+    for folder in (package.with_name("numpy.libs"), package / ".dylibs"):
+        for library in folder.glob("*openblas*"):
+            set_threads = getattr(ctypes.CDLL(str(library)), "scipy_openblas_set_num_threads64_", None)
+            if set_threads is not None:
+                set_threads(1)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line unless the error itself points at a place in a question."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; install it: pip install 'tinygrad_edu[train]'"
+    if isinstance(error, errors.TooLargeError):
+        return str(error).split(". ")[0]  # the rest is for programmers
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}; choose smaller sizes" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def silence() -> None:
+    """What cannot be written any more shall not be tried again, and complained about, when Python ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
