@@ -126,7 +126,8 @@ def note_cut(out: Variable, *operands: Any) -> None:
     for operand in operands:
         if isinstance(operand, Variable):
             if operand._node is not None:
-                out._cut = Cut("no_grad()", user_origin())
+                what = f"a result of dtype {out._value.dtype}" if STATE.get().recording else "no_grad()"
+                out._cut = Cut(what, user_origin())
             elif (cut := getattr(operand, "_cut", None)) is not None:
                 out._cut = cut
 
