@@ -1,6 +1,7 @@
 """Pictures: the view holds what the graph holds, whatever it is called and however deep it is."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, nn, scope
 from tinygrad_edu.render import draw
-from tinygrad_edu.render.fold import fold
+from tinygrad_edu.render.fold import fold, parameters
+from tinygrad_edu.render.summary import summary_of
 from tinygrad_edu.render.view import view_of
 
 
@@ -206,8 +208,47 @@ def test_a_chain_of_100_000_operations_is_drawn_without_recursion():
     for _ in range(100_000):
         x = -x
     text = draw(x, "text", budget=10)
-    assert "100,001 nodes drawn as 10: 99,992 in the middle are folded" in text
-    assert len(text.splitlines()) == 2 + 10 and "…: 99,992 operations" in text
+    assert text.startswith("(100,001 operations and leaves, too many for their values: one box for each")
+    assert "(25 nodes drawn as 10: 16 in the middle are folded.)" in text
+    assert len(text.splitlines()) == 2 + 10 and "…: 99,992 operations" in text and "= 1  test_render.py" in text
+
+
+@given(steps=st.integers(1, 60), blocks=st.integers(0, 4), named=st.booleans())
+def test_a_summary_loses_no_operation_and_no_parameter(steps, blocks, named):
+    x = leaf(2, name="x")
+    for _ in range(steps):
+        x = np.tanh(x)
+    for block in range(blocks):
+        w = leaf(2, 3, name=f"blocks.{block}.inner.w" if named else None)
+        with scope(f"blocks.{block}.inner"):
+            x = np.tanh(x * w.sum(axis=1))
+    loss = (x * x).sum()
+    view, whole = summary_of(loss), view_of(loss)
+    counts = Counter()
+    for node in view.nodes:
+        counts.update(dict(node.folded or ((node.kind, 1),)))
+    assert counts == Counter(node.kind for node in whole.nodes if node.kind != "constant")
+    assert len(view.nodes) <= 24 + 1 + blocks * 2 and view.nodes[view.output].label == "sum"
+    assert sum(map(parameters, view.nodes)) == sum(map(parameters, whole.nodes))
+    boxes = [node for node in view.nodes if node.kind == "folded" and node.label != "…"]
+    assert [node.label for node in boxes] == [f"blocks.{block}" for block in range(blocks)]
+    reached = {view.output} | {edge.source for edge in view.edges}
+    assert reached == set(range(len(view.nodes))), "everything leads somewhere"
+    dot = draw(loss, "dot")
+    assert dot == draw(loss, "dot") and "too many" not in dot
+
+
+def test_a_million_scopes_are_no_million_boxes():
+    x = leaf(name="x")
+    for step in range(1_500):
+        with scope(f"step.{step}"):
+            x = -x
+    y = x
+    for step in range(1_500):
+        with scope(f"step{step}"):
+            y = -y
+    assert [node.label for node in summary_of(x).nodes] == ["x", "step", "negative"]
+    assert len(summary_of(y).nodes) == 2 * 12 + 1
 
 
 def test_scopes_nested_300_deep_do_not_recurse():

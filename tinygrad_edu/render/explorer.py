@@ -96,7 +96,7 @@ def sheets_of(view: View, budget: int, depth: int | None) -> list[Sheet]:
         number = waiting.popleft()
         sheet = sheets[number]
         for node in sheet.view.nodes:
-            if node.kind != "folded" or not node.name or node.name == "…" or len(sheets) == SHEETS:
+            if node.kind != "folded" or not node.name or len(sheets) == SHEETS or not members_of(view, node.name):
                 continue
             inner = inside(view, node.name)
             opened = depths(parents(inner))[node.name]
@@ -115,15 +115,15 @@ def crowd(view: View, budget: int, depth: int | None, opened: int) -> View:
 
 def inside(view: View, scope: str) -> View:
     """The part of the view within a scope, and outside of its box the nodes that feed it."""
-    within = {node.number for node in view.nodes if f"{node.scope}.".startswith(f"{scope}.")}
-    into = [edge for edge in view.edges if edge.target in within]
-    feeding = {edge.source for edge in into} - within
-    leaving = [edge.source for edge in view.edges if edge.source in within and edge.target not in within]
-    nodes = [node for node in view.nodes if node.number in within or node.number in feeding]
+    own = {node.number for node in members_of(view, scope)}
+    into = [edge for edge in view.edges if edge.target in own]
+    feeding = {edge.source for edge in into} - own
+    leaving = [edge.source for edge in view.edges if edge.source in own and edge.target not in own]
+    nodes = [node for node in view.nodes if node.number in own or node.number in feeding]
     number = {node.number: k for k, node in enumerate(nodes)}
-    shown = [node if node.number in within else node._replace(kind="outside", scope="") for node in nodes]
+    shown = [node if node.number in own else node._replace(kind="outside", scope="") for node in nodes]
     edges = tuple(edge._replace(source=number[edge.source], target=number[edge.target]) for edge in into)
-    output = number[max(leaving, default=max(within))]
+    output = number[max(leaving, default=max(own))]
     return View(tuple(n.numbered(k) for k, n in enumerate(shown)), edges, output, view.scopes)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 
-from tinygrad_edu.graph import Node
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["bundle"]
@@ -34,6 +33,7 @@ def picture_of(tensor: Tensor) -> str:
     from tinygrad_edu.render.fold import fold
     from tinygrad_edu.render.layout import can_lay_out, lay_out
     from tinygrad_edu.render.repeats import once
+    from tinygrad_edu.render.summary import has_over
     from tinygrad_edu.render.view import view_of
 
     if tensor._node is None or tensor.is_leaf or not can_lay_out() or has_over(tensor._node, LIMIT):
@@ -42,15 +42,3 @@ def picture_of(tensor: Tensor) -> str:
     seen = fold(once(view), BUDGET) if len(view.nodes) > BUDGET else view
     svg = lay_out(dot_of(seen), "svg", SECONDS)
     return f'<img alt="the graph" src="data:image/svg+xml;base64,{base64.b64encode(svg).decode()}">'
-
-
-def has_over(node: Node, limit: int) -> bool:
-    """Do more than `limit` nodes lead here? It looks at no more than that."""
-    seen = {node}
-    waiting = [node]
-    while waiting and len(seen) <= limit:
-        for source in waiting.pop().sources:
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
-    return len(seen) > limit

@@ -80,7 +80,8 @@ def draw(
             if budget <= LEAST:
                 raise
             budget = max(LEAST, min(budget, len(whole.nodes)) // 4)
-            whole = whole._replace(notes=(*whole.notes, SLOW))
+            if SLOW not in whole.notes:
+                whole = whole._replace(notes=(*whole.notes, SLOW))
     if hint and isinstance(picture, Drawn):
         picture = Drawn(picture + hint, "text")
     if path is not None:
@@ -108,11 +109,14 @@ def view(target: Any, inputs: tuple[Any, ...], gradients: bool) -> View:
     # Here, not above: `import tinygrad_edu` must not wait for what only a picture needs.
     from tinygrad_edu.nn import Module
     from tinygrad_edu.render.run import named_inputs, run, scopes_of
+    from tinygrad_edu.render.summary import LARGE, has_over, summary_of
     from tinygrad_edu.render.view import numbered
 
     if isinstance(target, Tensor) or not callable(target) or (isinstance(target, Module) and not inputs):
         if inputs:
             raise TypeError(f"inputs are for a function or a module; this is a {type(target).__name__}")
+        if isinstance(target, Tensor) and target._node is not None and has_over(target._node, LARGE):
+            return summary_of(target)
         return numbered(target, gradients=gradients)[0]
     given = inputs if isinstance(target, Module) else named_inputs(target, inputs)
     output, facts, seconds = run(target, given)

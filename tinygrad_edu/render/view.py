@@ -22,16 +22,12 @@ from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Edge", "Scope", "Statistics", "View", "ViewNode", "numbered", "view_of"]
 
-LARGE = 50_000  # nodes; of more, nobody reads the numbers of each
-
-
 def view_of(target: Tensor, gradients: bool = False) -> View:
     """The graph that leads to `target`; a tensor without one is a single constant.
 
     Values are told where an operation keeps them for the backward pass, gradients where they were left in `.grad`.
     gradients: run a backward pass for this view alone, which tells the gradient by every node.
-    Linear in the nodes, and iterative: a chain of a million operations neither recurses nor crawls. Of a graph of more
-    than 50,000 nodes no statistics are taken.
+    Linear in the nodes, and iterative: a chain of 100,000 operations neither recurses nor crawls.
     """
     return numbered(target, gradients=gradients)[0]
 
@@ -52,21 +48,15 @@ def numbered(
         only = ViewNode(0, "constant", label, target.name, "", target.shape, str(target.dtype), target.size)
         return View((with_fact(only, own),), (), 0, scopes or {}), {}
     found = reachable([target._node])
-    large = len(found) > LARGE
-    walk = Walk(found, {} if large else known_values(found) if facts is None else dict(facts))
+    walk = Walk(found, known_values(found) if facts is None else dict(facts))
     if own is not None:
         walk.facts[target._node] = own
     if seconds is not None:
         walk.seconds = seconds
-    notes = []
-    if large:
-        notes.append(f"Of {len(found):,} operations and leaves: too many to show values and gradients.")
-        walk.gradients = {}
-    elif gradients:
+    why = ""
+    if gradients:
         walk.gradients, why = gradients_of(target)
-        notes += [why] if why else []
-    if not large and not notes:
-        notes += missing(found, walk.gradients)
+    notes = [why] if why else missing(found, walk.gradients)
     return walk.view(target._node, scopes or {}, tuple(notes)), walk.numbers
 
 
@@ -123,7 +113,6 @@ class Walk:
         number = self.numbers[node] = len(self.nodes)
         home, fact = self.homes.get(node), self.facts.get(node)
         label = node.label if node.plan is not None else node.name or "leaf"
-        several = isinstance(node.dtype, tuple)
         self.nodes.append(
             ViewNode(
                 number=number,
@@ -133,7 +122,7 @@ class Walk:
                 scope=node.scope if home is None else home,
                 shape=node.shape,
                 dtype=self.dtype(node.dtype),
-                size=sum(size_of(shape) for shape in node.shape) if several else size_of(node.shape),
+                size=self.size(node),
                 value=None if fact is None else fact.value,
                 keywords=keywords_of(node),
                 statistics=None if fact is None else fact.statistics,
@@ -148,6 +137,10 @@ class Walk:
         if self.gradients is not None and (self.gradients or node.grad is None):
             return self.gradients.get(node)
         return None if node.grad is None else statistics_of(node.grad._value)
+
+    def size(self, node: Node) -> int:
+        several = isinstance(node.dtype, tuple)
+        return sum(size_of(shape) for shape in node.shape) if several else size_of(node.shape)
 
     def dtype(self, dtype: Any) -> str:
         text = self.dtypes.get(dtype)
