@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor
+from tinygrad_edu import Tensor, checkpoint
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, FreedGraphError, NotTrackedError
 from tinygrad_edu.render.ledger import ledger_of
@@ -123,3 +124,27 @@ def test_a_pass_that_cannot_be_walked_says_why():
         ledger_of(loss)
     leaf = ledger_of(x, np.ones(2))
     assert leaf.steps == () and leaf.gradients[0].tolist() == [1.0, 1.0]
+
+
+@given(programs(), st.integers(0, 12))
+def test_the_beginning_of_a_pass_is_told_as_the_whole_would_tell_it(program, steps):
+    """Sums, too, though they come about when later steps are no longer kept."""
+    _, output, seed = run(program)
+    whole, beginning = ledger_of(output, seed), ledger_of(output, seed, steps=steps)
+    assert whole.turns == len(whole.steps) == beginning.turns
+    assert len(beginning.steps) == min(steps, whole.turns)
+    for one, other in zip(beginning.shares, whole.shares, strict=False):
+        assert (one.giver, one.receiver, one.argument) == (other.giver, other.receiver, other.argument)
+        assert bits(one.value) == bits(other.value)
+        assert bits(one.total) == bits(other.total)
+    assert beginning.counts == whole.counts == Counter((share.receiver, share.place) for share in whole.shares)
+    assert {k: bits(g) for k, g in beginning.gradients.items()} == {k: bits(g) for k, g in whole.gradients.items()}
+
+
+def test_a_formula_goes_with_each_share_where_it_is_asked_for():
+    x = Tensor([[1.0, 2.0]], requires_grad=True)
+    squared = checkpoint(lambda a: a * a)(x)
+    ledger = ledger_of(np.sum(np.tanh(squared)), formulas=True)
+    assert [share.formula for share in ledger.shares] == ["da = dz 𝟏", "dx = dz ⊙ (1 − z²)", None, None]
+    assert ledger.shares[0].shapes == "() → (1, 2)"
+    assert [share.formula for share in ledger_of(np.sum(np.tanh(squared))).shares] == [None] * 4

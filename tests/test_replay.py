@@ -68,7 +68,7 @@ def test_the_page_says_what_the_engine_did(program):
                 if "rows" in words:
                     assert np.array_equal(numbers(words).ravel(), np.ravel(value), equal_nan=True)
     output.backward()
-    shown = {told["nodes"][number]["name"]: about for number, about in told["leaves"]}
+    shown = {told["nodes"][str(number)]["name"]: about for number, about in told["leaves"]}
     for leaf in leaves:
         if leaf.grad is not None and "rows" in shown[leaf.name]:
             assert np.array_equal(numbers(shown[leaf.name]).ravel(), leaf.grad.numpy().ravel(), equal_nan=True)
@@ -118,7 +118,7 @@ class Elements(html.parser.HTMLParser):
 def test_names_make_no_element(first, second):
     def elements(*names):
         ledger = ledger_of(network(*names)[0])
-        known = player.facts_of(ledger, list(range(len(ledger.view.nodes))), 100)
+        known = player.facts_of(ledger, list(range(len(ledger.view.nodes))))
         return Elements(page("x", player.body("x", "", [], ledger, known), known)).found
 
     assert elements(first, second) == elements("W", "b")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, scope, trace_backward
+from tinygrad_edu import Tensor, contributions, scope, trace_backward
 from tinygrad_edu.render.amounts import amount
 from tinygrad_edu.render.ledger import ledger_of
 from tinygrad_edu.testing import programs
@@ -72,7 +72,7 @@ def test_large_arrays_are_summed_up_and_long_passes_shortened():
     told = trace_backward(np.sum(y), steps=10)
     assert len(told) < 10_000
     assert len(re.findall(r"^Step ", told, re.M)) == 10
-    assert "41 steps are left out here; steps=51 tells them all." in told
+    assert "41 steps more are not told here; steps=51 tells them all." in told
     assert "(1000,), norm 52.01, all 1.645" in told
     with pytest.raises(ValueError, match="steps=0"):
         trace_backward(np.sum(x), steps=0)
@@ -100,3 +100,13 @@ def test_names_cannot_command_a_terminal(first, second):
 )
 def test_amounts_in_words(value, words):
     assert amount(value) == words
+
+
+def test_a_leaf_that_is_used_everywhere_is_summed_up():
+    """Of three hundred shares fifty are listed, on the page a hundred."""
+    x = y = Tensor(1.0, requires_grad=True, name="x")
+    for _ in range(300):
+        y = y * 0.99 + x
+    told = trace_backward(y, steps=1000)
+    assert told.count("\n    step ") == 50 and "\n    and 251 shares more\n" in told
+    assert "and 277 uses more, which send less" in str(contributions(y, x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -135,4 +136,4 @@ def held_through(kept: dict[Node, list[Kept]]) -> list[int]:
 def size_of(node: Node) -> int:
     """Bytes of one cotangent of this node."""
     shapes, dtypes = (node.shape, node.dtype) if isinstance(node.dtype, tuple) else ((node.shape,), (node.dtype,))
-    return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True))
+    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True))

@@ -29,7 +29,7 @@ from tinygrad_edu.tensor import Tensor, cotangent_of
 
 __all__ = ["Contributions", "Use", "contributions"]
 
-SHOWN = 24  # steps of a way, and positions of a use, that the words list
+SHOWN = 24  # steps of a way, positions and uses that the words list
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Contributions:
         lines = [f"The gradient of {printable(self.name)} {shape_text(np.shape(self.gradient))}".rstrip() + ":"]
         lines.append(f"  {amount(self.gradient)}")
         lines.append(f"  {percent(1.0)} in {len(self.uses):,} use{'s' * (len(self.uses) != 1)}, {ways} ways")
-        for use in self.uses:
+        ranked = sorted(range(len(self.uses)), key=lambda k: -norm_of(self.uses[k].value))[:SHOWN]
+        for use in [self.uses[k] for k in sorted(ranked)]:
             count = f"{use.ways:,}" if use.ways < 10**12 else f"10^{int(math.log10(use.ways))}"
             lines.append(f"  {percent(use.fraction)}  {use.call}, argument {use.argument}, {use.where}; {count} ways")
             parts = fractions(use.positions or (), self.gradient)
@@ -87,6 +88,8 @@ class Contributions:
                 lines.append(f"    {percent(parts[k])}  position {k}{label}")
             if len(parts) > SHOWN:
                 lines.append(f"    {percent(sum(parts) - sum(parts[k] for k in order))}  {len(parts) - SHOWN} others")
+        if len(self.uses) > SHOWN:
+            lines.append(f"  and {len(self.uses) - SHOWN:,} uses more, which send less")
         shown = self.strongest
         if len(shown) > SHOWN:
             shown = (*shown[: SHOWN // 2], f"… {len(shown) - SHOWN} more …", *shown[-SHOWN // 2 :])

@@ -21,8 +21,8 @@ class Formulas:
         self.known: dict[Any, dict[int, LocalRule]] = {}
 
     def __call__(self, node: Node, argument: int) -> LocalRule | None:
-        if isinstance(node.operation, Pick):
-            return None
+        if isinstance(node.operation, Pick) or any(rule and rule.__closure__ for rule in node.operation.rules):
+            return None  # a closure, as checkpoint's, works on what stands in no formula
         key = likeness(node)
         if key not in self.known:
             if len(self.known) >= LIMIT:

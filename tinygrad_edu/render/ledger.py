@@ -10,6 +10,7 @@ gradient has one share here, and the sum of a node's shares, in their order, is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -92,20 +93,28 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """steps, in the engine's order. seed: the cotangent that the pass started from. gradients: by leaf's number."""
+    """One pass, or the beginning of it.
+
+    seed       the cotangent that it started from
+    steps      in the engine's order; turns: how many there were, more than steps if only the first were asked for
+    gradients  by the leaf's number
+    counts     how many shares a node got in all, by its number and, for one of several outputs, by which
+    """
 
     view: View
     seed: Any
     steps: tuple[Step, ...]
+    turns: int
     gradients: dict[int, Any]
+    counts: dict[tuple[int, int | None], int]
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """All of them, in the order in which they were added."""
+        """Those of the steps, in the order in which they were added."""
         return tuple(share for step in self.steps for share in step.shares)
 
     def received(self) -> dict[int, tuple[Share, ...]]:
-        """By node: the shares that its gradient is the sum of. The output has none: it got the seed."""
+        """By node: the shares that its gradient is the sum of, as far as the steps tell. The output got the seed."""
         found: dict[int, list[Share]] = {node.number: [] for node in self.view.nodes}
         for step in self.steps:
             for share in step.shares:
@@ -114,22 +123,38 @@ class Ledger:
 
 
 class Heard:
-    """What the pass told, as it came: sums are known only when the next share comes, or the pass ends."""
+    """What the pass told, as it came. A sum is known only when the next share comes, or the receiver has its turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: float) -> None:
+        self.steps = steps
+        self.turns = 0
+        self.node: Node | None = None  # whose turn it is
         self.told: list[tuple[Node, int, Any, Any, Any]] = []
         self.totals: list[Any] = []
-        self.latest: dict[tuple[Node, int | None], int] = {}
+        self.latest: dict[tuple[Node, int | None], int] = {}  # what of it was told, but its sum is not known yet
+        self.counts: dict[tuple[Node, int | None], int] = {}
 
     def tell(self, node: Node, place: int, g: Any, made: Any, share: Any, held: Any) -> None:
+        if node is not self.node:
+            self.node = node
+            self.turns += 1
+            self.settle(node, g)
         receiver = node.sources[place], place_of(node)
         if receiver[1] is not None:  # one of several outputs: their cotangents are gathered in a list
             held = held[receiver[1]] if held is not None and len(held) > receiver[1] else None
-        if receiver in self.latest:
-            self.totals[self.latest[receiver]] = held
-        self.latest[receiver] = len(self.told)
-        self.told.append((node, place, g, np.shape(made), share))
-        self.totals.append(share)  # right where it stays the only one, or the first
+        self.counts[receiver] = self.counts.get(receiver, 0) + 1
+        if (known := self.latest.pop(receiver, None)) is not None:
+            self.totals[known] = held
+        if self.turns <= self.steps:
+            self.latest[receiver] = len(self.told)
+            self.told.append((node, place, g, np.shape(made), share))
+            self.totals.append(share)
+
+    def settle(self, node: Node, g: Any) -> None:
+        """All that it gets has come."""
+        for place, whole in enumerate(g) if type(g) is tuple else [(None, g)]:
+            if (known := self.latest.pop((node, place), None)) is not None:
+                self.totals[known] = whole
 
 
 def place_of(node: Node) -> int | None:
@@ -137,11 +162,12 @@ def place_of(node: Node) -> int | None:
     return node.operation.index if type(node.operation) is Pick else None
 
 
-def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False) -> Ledger:
+def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False, steps: int | None = None) -> Ledger:
     """The backward pass from `output`, listened to. No `.grad` is touched, and the graph stays as it is.
 
     gradient: the cotangent to start from, of output's shape; may be left out for one element (then 1).
     formulas: read the formula of each rule, too, at about 10 ms for each kind of operation.
+    steps: keep so many, the first of the pass, and of the others the sums alone.
     Raises what backward() would: NotTrackedError, CotangentError, FreedGraphError, MutationError, RuleError.
     """
     if output._node is None:
@@ -149,32 +175,32 @@ def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False) -> L
             f"the tensor depends on nothing that requires a gradient: no backward pass. Called {user_location()}"
         )
     seed = cotangent_of(output, gradient)
-    heard = Heard()
+    heard = Heard(math.inf if steps is None else steps)
     found = reverse({output._node: seed}, tell=heard.tell)
     view, numbers = numbered(output)
-    arrived = {node: g for node, _, g, _, _ in heard.told} | found
-    for (receiver, place), latest in heard.latest.items():  # the last share of each brought the whole
-        heard.totals[latest] = arrived[receiver] if place is None else arrived[receiver][place]
+    for leaf in list(found):
+        heard.settle(leaf, found[leaf])
     operands = {(edge.target, edge.argument): edge.source for edge in view.edges}
     rules: dict[Callable[..., Any], Rule] = {}
     read = Formulas()
-    steps: list[Step] = []
+    kept: list[Step] = []
     shares: list[Share] = []
     for k, (node, place, g, made, value) in enumerate(heard.told):
         argument = node.plan.pullbacks[place][0]
         formula = read(node, argument) if formulas else None
         shares.append(
             Share(
-                len(steps), numbers[node], numbers[node.sources[place]], argument, argument_name(node, argument), made,
+                len(kept), numbers[node], numbers[node.sources[place]], argument, argument_name(node, argument), made,
                 value, heard.totals[k], rule_of(node, argument, rules), formula.text or None if formula else None,
                 formula.algebra if formula else None, read_by(node, place, numbers[node], operands), place_of(node),
             )
         )  # fmt: skip
         if k + 1 == len(heard.told) or heard.told[k + 1][0] is not node:
-            steps.append(Step(len(steps), numbers[node], g, kept_by(node), tuple(shares)))
+            kept.append(Step(len(kept), numbers[node], g, kept_by(node), tuple(shares)))
             shares = []
     leaves = {numbers[node]: g for node, g in found.items() if node.operation is None}
-    return Ledger(view, seed, tuple(steps), leaves)
+    counts = {(numbers[node], place): count for (node, place), count in heard.counts.items()}
+    return Ledger(view, seed, tuple(kept), heard.turns, leaves, counts)
 
 
 def rule_of(node: Node, argument: int, known: dict[Callable[..., Any], Rule]) -> Rule:

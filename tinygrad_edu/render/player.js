@@ -60,6 +60,7 @@ function sum(number, until) {
     const from = nodeOf(facts.steps[step].node).call;
     return make("p", { class: "sum pale" }, words, jump(`step ${step + 1}`, () => go(step + 1)), ` by ${from}.`);
   }
+  const there = arrived(number, until);
   const rows = node.shares.map(([step, place]) => {
     const share = facts.steps[step].shares[place];
     const from = nodeOf(facts.steps[step].node);
@@ -68,7 +69,8 @@ function sum(number, until) {
     if (step >= until) row.classList.add("later");
     return row;
   });
-  const there = node.shares.filter(([step]) => step < until).length;
+  const more = node.expects - node.shares.length;
+  if (more) rows.push(make("li", {}, `and ${plural(more, "share")} more`));
   const words = `${there} of ${plural(node.expects, "share")} so far:`;
   return make("div", { class: "sum" }, make("p", { class: "pale" },
     there === node.expects ? `The sum of ${plural(there, "share")}:` : words), make("ul", {}, ...rows));
@@ -133,14 +135,18 @@ function panel() {
     ...step.shares.map((share) => sending(share, step))];
 }
 
+/** How many shares has a node got before a step? */
+const arrived = (number, until) => facts.steps.slice(0, until).reduce(
+  (count, step) => count + step.shares.filter((share) => share.to === number).length, 0);
+
 /** Has all of a node's gradient arrived? */
-const complete = (node) => node.shares.length === node.expects && node.shares.every(([step]) => step < position);
+const complete = (number) => arrived(number, position) === nodeOf(number).expects;
 
 function gradient(number, heading) {
   const node = nodeOf(number);
   const [, whole] = facts.leaves.find(([leaf]) => leaf === number);
   const parts = [make(heading, {}, node.name), make("p", { class: "pale" }, node.about)];
-  if (complete(node)) parts.push(make("div", { class: "gradient", "data-leaf": number }, amount(whole)));
+  if (complete(number)) parts.push(make("div", { class: "gradient", "data-leaf": number }, amount(whole)));
   return [...parts, sum(number, position)];
 }
 
@@ -156,7 +162,7 @@ function said() {
 
 function mark() {
   const passed = facts.steps.slice(0, Math.max(0, position - 1)).map((step) => nodeOf(step.node));
-  const whole = facts.leaves.map(([number]) => nodeOf(number)).filter(complete);
+  const whole = facts.leaves.map(([number]) => number).filter(complete).map(nodeOf);
   const done = new Set([...passed, ...whole].map((node) => node.box));
   const step = facts.steps[position - 1];
   const current = position === 0 ? nodeOf(facts.output).box : step ? nodeOf(step.node).box : null;
@@ -212,7 +218,7 @@ function show(number) {
 function open(number) {
   const step = facts.steps.findIndex((each) => each.node === number);
   if (step >= 0) go(step + 1);
-  else if (nodeOf(number).kind === "leaf") show(number);
+  else if (nodeOf(number)?.kind === "leaf") show(number);
 }
 
 function stop() {
@@ -253,7 +259,7 @@ find("#stage").addEventListener("click", (event) => {
   const turn = facts.steps.findIndex((step) => nodeOf(step.node).box === box);
   stop();
   if (turn >= 0) go(turn + 1);
-  else open(facts.nodes.findIndex((node) => node.box === box));
+  else open(Number(Object.keys(facts.nodes).find((number) => nodeOf(number).box === box)));
 });
 
 document.addEventListener("keydown", (event) => {

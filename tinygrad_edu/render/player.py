@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections import Counter
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.fold import boxes_of, fold
 from tinygrad_edu.render.labels import printable, shape_text
 from tinygrad_edu.render.layout import RenderError, lay_out
-from tinygrad_edu.render.ledger import Ledger, Rule, Share, Step, ledger_of
+from tinygrad_edu.render.ledger import Ledger, Rule, Step, ledger_of
 from tinygrad_edu.render.page import inline_svg, page
 from tinygrad_edu.render.trace import calls_of, counted, name_of, tells_more
 from tinygrad_edu.tensor import Tensor
@@ -28,6 +29,7 @@ __all__ = ["replay"]
 
 BUDGET = 150  # nodes of the drawing: beyond that a step cannot be seen in it
 STEPS = 400  # of the page: about 2 kB each
+LISTED = 100  # shares of one node
 
 
 def replay(
@@ -48,12 +50,11 @@ def replay(
     """
     if steps < 1:
         raise ValueError(f"steps={steps}: replay at least one")
-    ledger = ledger_of(output, gradient, formulas=True)
+    ledger = ledger_of(output, gradient, formulas=True, steps=steps)
     drawing, notes, boxes = drawn(ledger, budget)
-    if len(ledger.steps) > steps:
-        count = len(ledger.steps)
-        notes.append(f"The page has the first {steps:,} of {count:,} steps; steps={count} has all.")
-    facts = facts_of(ledger, boxes, steps)
+    if ledger.turns > steps:
+        notes.append(f"The page has the first {steps:,} of {ledger.turns:,} steps; steps={ledger.turns} has all.")
+    facts = facts_of(ledger, boxes)
     title = f"The backward pass from {name_of(ledger.view.nodes[ledger.view.output])}"
     parts = body(title, drawing, notes, ledger, facts)
     text = page(title, parts, facts, ["stage.js", "player.js"], ["player.css"], theme)
@@ -75,46 +76,47 @@ def drawn(ledger: Ledger, budget: int) -> tuple[str, list[str], list[int]]:
     return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes_of(view, seen)
 
 
-def facts_of(ledger: Ledger, boxes: list[int], steps: int) -> dict[str, Any]:
+def facts_of(ledger: Ledger, boxes: list[int]) -> dict[str, Any]:
     """What the page's script turns into words and tables. Steps and nodes are named by their numbers."""
     calls = calls_of(ledger.view)
     rules: dict[Rule, int] = {}
     counts: dict[tuple[int, int | None], int] = {}
-    received = ledger.received()
-    told = [step_facts(step, rules, counts, received) for step in ledger.steps[:steps]]
-    nodes = []
-    for node in ledger.view.nodes:
-        about = [f"node {node.number}", shape_text(node.shape) or "scalar", node.dtype]
+    expected: Counter[int] = Counter()
+    for (number, _), count in ledger.counts.items():
+        expected[number] += count
+    sent: dict[int, list[tuple[int, int]]] = {}
+    for step in ledger.steps:
+        for place, share in enumerate(step.shares):
+            sent.setdefault(share.receiver, []).append((step.number, place))
+    told = [step_facts(step, rules, counts, ledger) for step in ledger.steps]
+    named = {ledger.view.output, *ledger.gradients, *sent, *(step.node for step in ledger.steps)}
+    nodes = {}
+    for number in sorted(named):
+        node = ledger.view.nodes[number]
+        about = [f"node {number}", shape_text(node.shape) or "scalar", node.dtype]
         about += [printable(node.where)] if node.where and node.kind == "operation" else []
         about += [f"in {printable(node.scope)}"] if node.scope else []
-        nodes.append({
-            "kind": node.kind, "name": name_of(node), "call": calls[node.number], "about": " · ".join(about),
-            "box": boxes[node.number],
-            "shares": [[share.step, place_in(share, ledger)] for share in received[node.number] if share.step < steps],
-            "expects": len(received[node.number]),
-        })  # fmt: skip
+        nodes[number] = {
+            "kind": node.kind, "name": name_of(node), "call": calls[number], "about": " · ".join(about),
+            "box": boxes[number], "shares": sent.get(number, [])[:LISTED], "expects": expected[number],
+        }  # fmt: skip
     return {
         "output": ledger.view.output,
         "seed": amount_data(ledger.seed),
         "steps": told,
-        "all": len(ledger.steps),
+        "all": ledger.turns,
         "rules": [{"source": rule.source, "where": printable(rule.where)} for rule in rules],
         "nodes": nodes,
         "leaves": [[number, amount_data(gradient)] for number, gradient in ledger.gradients.items()],
     }
 
 
-def place_in(share: Share, ledger: Ledger) -> int:
-    return next(k for k, each in enumerate(ledger.steps[share.step].shares) if each is share)
-
-
 def step_facts(
-    step: Step,
-    rules: dict[Rule, int],
-    counts: dict[tuple[int, int | None], int],
-    received: dict[int, tuple[Share, ...]],
+    step: Step, rules: dict[Rule, int], counts: dict[tuple[int, int | None], int], ledger: Ledger
 ) -> dict[str, Any]:
+    """One turn. rules, counts: known so far, and added to."""
     shares = []
+    kept = dict(step.kept)
     for share in step.shares:
         key = share.receiver, share.place
         counts[key] = counts.get(key, 0) + 1
@@ -122,11 +124,10 @@ def step_facts(
             "to": share.receiver, "argument": share.name, "rule": rules.setdefault(share.rule, len(rules)),
             "formula": share.formula or share.rule.remark,
             "shapes": share.shapes if share.formula and tells_more(share.shapes) else None,
-            "reads": [name for name in share.rule.needs if name in dict(step.kept)],
+            "reads": [name for name in share.rule.needs if name in kept],
             "value": amount_data(share.value), "total": amount_data(share.total), "words": amount(share.value),
             "made": shape_text(share.made) or "()" if share.summed else None,
-            "shape": shape_text(np.shape(share.value)) or "()",
-            "count": counts[key], "of": sum(each.place == share.place for each in received[share.receiver]),
+            "shape": shape_text(np.shape(share.value)) or "()", "count": counts[key], "of": ledger.counts[key],
         })  # fmt: skip
     return {
         "node": step.node, "got": amount_data(step.cotangent), "words": amount(step.cotangent),
@@ -143,7 +144,7 @@ def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict
     leaves = [f'<li><button type="button" data-leaf="{number}">{breaking(nodes[number]["name"])}</button></li>'
               for number, _ in facts["leaves"]]  # fmt: skip
     last = len(facts["steps"]) + 1
-    sizes = ", ".join([counted(len(ledger.steps), "step"), counted(len(ledger.shares), "share"),
+    sizes = ", ".join([counted(ledger.turns, "step"), counted(sum(ledger.counts.values()), "share"),
                        counted(len(ledger.gradients), "leaf")])  # fmt: skip
     told = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
     return f"""<header>

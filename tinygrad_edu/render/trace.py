@@ -24,29 +24,24 @@ from tinygrad_edu.tensor import Tensor
 
 __all__ = ["calls_of", "name_of", "trace_backward"]
 
+LISTED = 50  # shares of one leaf
+
 
 def trace_backward(output: Tensor, gradient: Any = None, steps: int = 200) -> str:
     """The backward pass from `output` in words: each node's turn, and at the end the sum of every leaf's gradient.
 
     gradient: the cotangent to start from, of output's shape; may be left out for one element (then 1).
-    steps: so many are told at most, the first and the last of them.
+    steps: so many are told at most, the first of the pass.
     A rule's text stands where it is used first. No `.grad` is touched. Raises what backward() would, and ValueError for
     steps below 1.
     """
     if steps < 1:
         raise ValueError(f"steps={steps}: tell at least one")
-    ledger = ledger_of(output, gradient, formulas=True)
+    ledger = ledger_of(output, gradient, formulas=True, steps=steps)
     words = Words(ledger)
-    told = ledger.steps
-    left_out = ""
-    if len(told) > steps:
-        head = (steps + 1) // 2
-        left_out = f"{len(told) - steps:,} steps are left out here; steps={len(told)} tells them all.\n"
-        first, last = told[:head], told[len(told) - (steps - head) :]
-    else:
-        first, last = told, ()
-    paragraphs = [words.opening(), *map(words.step, first), *filter(None, [left_out]), *map(words.step, last)]
-    return "\n".join([*paragraphs, words.sums()])
+    rest = ledger.turns - len(ledger.steps)
+    left_out = [f"{rest:,} steps more are not told here; steps={ledger.turns} tells them all.\n"] if rest else []
+    return "\n".join([words.opening(), *map(words.step, ledger.steps), *left_out, words.sums()])
 
 
 def name_of(node: ViewNode) -> str:
@@ -89,10 +84,10 @@ class Words:
     def opening(self) -> str:
         """What is walked, and from where."""
         output = self.nodes[self.ledger.view.output]
-        steps, leaves = len(self.ledger.steps), len(self.ledger.gradients)
+        shares = sum(self.ledger.counts.values())
         return (
-            f"The backward pass from {name_of(output)}: {counted(steps, 'step')}, "
-            f"{counted(len(self.ledger.shares), 'share')}, {counted(leaves, 'leaf')}.\n"
+            f"The backward pass from {name_of(output)}: {counted(self.ledger.turns, 'step')}, "
+            f"{counted(shares, 'share')}, {counted(len(self.ledger.gradients), 'leaf')}.\n"
             f"It starts with the cotangent {amount(self.ledger.seed)}. In formulas z is a node's value and dz the "
             "cotangent that it got.\n"
         )
@@ -102,7 +97,7 @@ class Words:
         facts = [f"Node {node.number}, {self.calls[step.node]}", f"{shape_text(node.shape) or 'scalar'} {node.dtype}"]
         facts += [f"at {printable(node.where)}"] if node.where else []
         facts += [f"in {printable(node.scope)}"] if node.scope else []
-        lines = [f"Step {step.number + 1} of {len(self.ledger.steps)}. {', '.join(facts)}."]
+        lines = [f"Step {step.number + 1} of {self.ledger.turns}. {', '.join(facts)}."]
         lines.append(f"  It got {amount(step.cotangent)}.")
         for share in step.shares:
             lines += self.share(step, share)
@@ -116,7 +111,7 @@ class Words:
         lines += self.rule(step, share)
         key = share.receiver, share.place
         count = self.so_far[key] = self.so_far.get(key, 0) + 1
-        shares = sum(each.place == share.place for each in self.received[share.receiver])
+        shares = self.ledger.counts[key]
         if shares > 1:
             state = "complete" if count == shares else f"share {count} of {shares}"
             lines.append(f"    Sum at {name_of(receiver)}: {amount(share.total)}, {state}.")
@@ -141,7 +136,7 @@ class Words:
         """Every leaf's gradient, as the sum that it is."""
         lines = ["The gradients, and the shares that they are the sum of:"]
         for number, gradient in self.ledger.gradients.items():
-            shares = self.received[number]
+            shares = self.received[number][:LISTED]
             lines.append(f"  {name_of(self.nodes[number])} {shape_text(self.nodes[number].shape)}".rstrip())
             width = max([len(self.calls[share.giver]) for share in shares], default=0)
             lines += [
@@ -149,6 +144,8 @@ class Words:
                 f"{amount(share.value)}"
                 for share in shares
             ]
+            rest = self.ledger.counts.get((number, None), 0) - len(shares)
+            lines += [f"    and {counted(rest, 'share')} more"] if rest else []
             lines.append(f"    sum: {amount(gradient)}")
         return "\n".join([*lines, ""])
 
