@@ -32,7 +32,7 @@ ROWS = {
         "arguments convolution explain memory",
         "recompute transforms functional",
         "averages nn schedules",
-        "optim numerics derive",
+        "optim numerics formulas",
         "render",
         "testing",
         "__init__",

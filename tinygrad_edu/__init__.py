@@ -21,6 +21,7 @@ from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp
 
 if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, optim, render
+    from tinygrad_edu.formulas import derive
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.recompute import checkpoint
     from tinygrad_edu.render import contributions, draw, draw_passes, lifetimes, replay, trace_backward
@@ -31,6 +32,7 @@ __all__ = [
     "contributions",
     "definitions",
     "derivative",
+    "derive",
     "detect_anomaly",
     "draw",
     "draw_passes",
@@ -61,7 +63,8 @@ __all__ = [
 
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
-    "checkpoint": "recompute", "contributions": "render", "draw": "render", "draw_passes": "render",
+    "checkpoint": "recompute", "contributions": "render", "derive": "formulas", "draw": "render",
+    "draw_passes": "render",
     "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
     "render": "render", "replay": "render", "trace_backward": "render",
 }  # fmt: skip

@@ -219,6 +219,8 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
         complain(operation, raw, error)
+    if type(value) is ndarray and not value.ndim:
+        value = value[()]  # before anyone looks: what is watched, saved and returned is one object
     state = STATE.get()
     if state.watch is not None:
         state.watch(operation, raw, raw_kwargs, value)
@@ -287,8 +289,6 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) 
             parts.append(make(kind, part, made))
             own_as_view(parts[-1], part, operands)
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if type(value) is np.ndarray and not value.ndim:
-        value = value[()]
     out = make(kind, value, node)
     if node is None:
         note_cut(out, *operands)

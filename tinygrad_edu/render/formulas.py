@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.derive import LocalRule, local_rule
+from tinygrad_edu.formulas import LocalRule, local_rule
 from tinygrad_edu.graph import Node, Pick
 
 __all__ = ["Formulas"]

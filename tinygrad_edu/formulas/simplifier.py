@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tinygrad_edu.derive.algebra import (
+from tinygrad_edu.formulas.algebra import (
     add,
     broadcast,
     call,
@@ -21,16 +21,16 @@ from tinygrad_edu.derive.algebra import (
     transpose,
     where,
 )
-from tinygrad_edu.derive.expressions import Expr
+from tinygrad_edu.formulas.expressions import Expr
 
-__all__ = ["RULES", "Rule", "Simplifier", "rebuilt", "rule", "simple"]
+__all__ = ["RULES", "Rule", "Simplifier", "rebuilt", "rule"]
 
-Rule = Callable[[Expr], Expr | None]
+Rule = Callable[..., Expr | None]
 RULES: dict[str, list[Rule]] = {}
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:
-    """Enter a rule for expressions with these operators."""
+    """Enter a rule for expressions with these operators; one that asks for it is given the simplifier, too."""
 
     def enter(one: Rule) -> Rule:
         for op in ops:
@@ -71,11 +71,13 @@ def rebuilt(x: Expr, args: tuple[Expr, ...]) -> Expr:
 class Simplifier:
     """Applies the rules until none does. facts: expressions whose value is known otherwise (Σ of a softmax is 1).
 
-    names: definition → symbol; what equals a definition, or holds it as a factor, is written by its name.
+    names: definition → symbol; what equals a definition, or holds it as a factor, is written by its name. whole: the
+    definitions that are only looked for as a whole.
     """
 
     def __init__(self, facts: Mapping[Expr, Expr] | None = None, names: Mapping[Expr, Expr] | None = None) -> None:
         self.facts, self.names = dict(facts or {}), dict(names or {})
+        self.whole: set[Expr] = set()
         self.known: dict[Expr, Expr] = {}
 
     def __call__(self, x: Expr) -> Expr:
@@ -95,7 +97,7 @@ class Simplifier:
         if better is not None:
             return self(better)
         for one in RULES.get(x.op, ()):
-            better = one(x)
+            better = one(x, self) if one.__code__.co_argcount == 2 else one(x)
             if better is not None and better != x:
                 return self(better)
         return x
@@ -108,6 +110,8 @@ class Simplifier:
         value, found = factors(x)
         powers = dict(found)
         for definition, symbol in self.names.items():
+            if definition in self.whole:
+                continue
             scale, wanted = factors(definition)
             if len(wanted) < 2:
                 continue
@@ -116,11 +120,6 @@ class Simplifier:
                 left = product(value / scale, [(b, p) for b, p in rest.items() if p])
                 return broadcast(mul(left, symbol), x.shape)
         return None
-
-
-def simple(x: Expr) -> Expr:
-    """Simplified with the rules alone, without names."""
-    return Simplifier()(x)
 
 
 def covers(exponent: float, wanted: float) -> bool:

@@ -58,6 +58,18 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         return np.sum(self, axis=axis, keepdims=keepdims)
 
+    def __iadd__(self, other: Any) -> Any:
+        return self + other  # a new symbol: a rule may write into its own temporary, which is this one
+
+    def __isub__(self, other: Any) -> Any:
+        return self - other
+
+    def __imul__(self, other: Any) -> Any:
+        return self * other
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self / other
+
     def __getitem__(self, index: Any) -> Any:
         return step(getitem, (self, index), {})
 
@@ -75,8 +87,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise UnsupportedError(
-            f"a rule asked for the numbers of {self!r}: it has no symbolic form. "
-            "Leave that operation out of the function, or derive up to its argument."
+            f"a rule asked for the numbers of {self!r}, one by one. Leave that operation out of the function, or "
+            "derive up to its argument."
         )
 
     # NumPy's protocols

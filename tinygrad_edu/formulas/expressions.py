@@ -146,8 +146,10 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def softmax(x: Any, axis: int) -> Any:
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    """Zeros for a row of nothing but −∞, as the engine has it."""
+    top = np.max(x, axis=axis, keepdims=True)
+    e = np.exp(x - np.where(np.isinf(top), 0.0, top))
+    return e / np.maximum(np.sum(e, axis=axis, keepdims=True), np.finfo(float).tiny)
 
 
 def one_hot(ids: Any, size: int) -> Any:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from tinygrad_edu.derive.expressions import Expr, axes_in, broadcast_shape, elementwise, number, size_of
+from tinygrad_edu.formulas.expressions import Expr, axes_in, broadcast_shape, elementwise, number, size_of
 
 __all__ = [
     "ONE", "ZERO", "add", "broadcast", "call", "coefficient", "compare", "factors", "inside", "is_number", "keeps",
-    "long_axes", "matmul", "minus", "mul", "negated", "power", "product", "reduce", "reshape", "squeezed", "total",
-    "transpose", "turned", "where",
+    "long_axes", "matmul", "minus", "mul", "negated", "power", "product", "reduce", "reshape", "split_terms",
+    "squeezed", "total", "transpose", "turned", "where",
 ]  # fmt: skip
 
 ZERO, ONE = number(0.0), number(1.0)
@@ -123,9 +123,9 @@ def power(x: Expr, exponent: float) -> Expr:
     shape = x.shape
     value, found = factors(x)
     whole = float(exponent).is_integer()
-    if not found:
-        return broadcast(number(value**exponent), shape)
-    base, inner = found[0]
+    if not found and (whole or value > 0):
+        return broadcast(number(value**exponent) if value or exponent > 0 else number(math.inf), shape)
+    base, inner = found[0] if found else (inside(x), 1.0)
     if len(found) == 1 and value == 1.0 and inner == 1.0:
         return x if exponent == 1.0 else broadcast(Expr("power", (base,), exponent, base.shape), shape)
     if whole or (len(found) == 1 and value > 0 and inner in (-1.0, 0.5, -0.5)):
@@ -136,6 +136,13 @@ def power(x: Expr, exponent: float) -> Expr:
 def keeps(x: Expr, axes: Iterable[int], ndim: int) -> bool:
     """Is x the same all along these axes of an array of `ndim` dimensions?"""
     return all(axis is None for axis in axes_in(x, axes, ndim))
+
+
+def split_terms(x: Expr, axes: Iterable[int], ndim: int) -> tuple[list[Expr], list[Expr]]:
+    """The terms of a sum that vary along axes of an array of `ndim` dimensions, and those that do not."""
+    axes = tuple(axes)
+    stay = [term for term in x.args if keeps(term, axes, ndim)]
+    return [term for term in x.args if term not in stay], stay
 
 
 def total(x: Expr, axes: Iterable[int]) -> Expr:

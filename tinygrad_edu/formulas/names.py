@@ -24,8 +24,9 @@ def split_name(name: str) -> tuple[str, str, bool]:
 
 
 def name_in_latex(name: str) -> str:
+    over = ""
     if name.startswith(COTANGENT):
-        return rf"\bar{{{name_in_latex(name[1:])}}}"
+        over, name = "bar", name[1:]
     stem, index, hat = split_name(name)
     if stem in GREEK:
         stem = "\\" + stem
@@ -33,7 +34,10 @@ def name_in_latex(name: str) -> str:
         stem = r"\varepsilon"
     elif len(stem) > 1:
         stem = r"\mathrm{" + re.sub(r"[^\w.]", " ", stem).replace("_", r"\_") + "}"
+    long = stem.startswith(r"\mathrm")
     stem = rf"\hat{{{stem}}}" if hat else stem
+    if over:
+        stem = rf"\overline{{{stem}}}" if long else rf"\bar{{{stem}}}"
     if index:
         inside = index if len(index) == 1 or index.isdigit() else rf"\mathrm{{{index}}}".replace("_", r"\_")
         return f"{stem}_{{{inside}}}" if len(inside) > 1 else f"{stem}_{inside}"

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import unbroadcast
-from tinygrad_edu.derive.expressions import Expr, evaluate, symbol, walk
-from tinygrad_edu.derive.names import COTANGENT
-from tinygrad_edu.derive.reading import Reader, constant
-from tinygrad_edu.derive.rewriting import Simplifier
-from tinygrad_edu.derive.symbols import Symbol
-from tinygrad_edu.derive.writing import Writer
 from tinygrad_edu.errors import AutodiffError, UnsupportedError
+from tinygrad_edu.formulas.expressions import Expr, evaluate, symbol, walk
+from tinygrad_edu.formulas.names import COTANGENT
+from tinygrad_edu.formulas.reading import Reader, constant
+from tinygrad_edu.formulas.rewriting import Simplifier
+from tinygrad_edu.formulas.symbols import Symbol
+from tinygrad_edu.formulas.writing import Writer
 from tinygrad_edu.graph import Node, Pick
 from tinygrad_edu.source import source_text
 

@@ -6,14 +6,23 @@ stands side by side is a matrix product. rowsum and rowmean run over the last ax
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-import numpy as np
-
-from tinygrad_edu.derive import algebra as al
-from tinygrad_edu.derive.expressions import Expr, number, size_of
-from tinygrad_edu.derive.names import name_in_latex, name_in_text, number_in_latex, number_in_text
-from tinygrad_edu.derive.numbers import Letters, quotient
+from tinygrad_edu.formulas import algebra as al
+from tinygrad_edu.formulas.appearance import (
+    ELEMENTWISE,
+    is_one,
+    joins_heads,
+    new_axes,
+    order,
+    plain_to_see,
+    scaled,
+    splits_heads,
+)
+from tinygrad_edu.formulas.expressions import Expr, number, size_of
+from tinygrad_edu.formulas.names import name_in_latex, name_in_text, number_in_latex, number_in_text
+from tinygrad_edu.formulas.numbers import Letters, length, quotient
 
 __all__ = ["Writer"]
 
@@ -41,7 +50,7 @@ class Writer:
 
     def write(self, x: Expr) -> Written:
         method = getattr(self, f"write_{x.op}", None)
-        if x.op in ELEMENTWISE and not self.explicit and al.long_axes(visible(x)) != al.long_axes(x.shape):
+        if x.op in (*ELEMENTWISE, "broadcast") and not self.explicit and not plain_to_see(x):
             self.explicit = True
             try:
                 return self.write(x)
@@ -83,12 +92,20 @@ class Writer:
     def digits(self, text: str) -> str:
         return number_in_latex(text) if self.latex else number_in_text(text)
 
+    def figure(self, text: str) -> Written:
+        several = " " in re.sub(r"\([^()]*\)", "", text)
+        return Written(self.digits(text), PRODUCT if several else ATOM)
+
     # Sums and products
 
     def write_add(self, x: Expr) -> Written:
+        unit = self.unit_of(x)
+        if unit != 1.0:
+            return self.product(unit, [scaled(x, 1 / unit)], [])
         parts = sorted(x.args, key=lambda term: al.coefficient(term)[0] < 0)  # what is taken away comes last
         text = ""
-        for k, term in enumerate(parts):
+        for term in parts:
+            k = len(text)
             value, core = al.coefficient(term)
             if value < 0:
                 sign = "-" if self.latex else "−"
@@ -97,8 +114,37 @@ class Writer:
                 text += (" + " if k else "") + self.within(term, HADAMARD)
         return Written(text, SUM)
 
-    def write_mul(self, x: Expr) -> Written:
+    def split(self, x: Expr) -> tuple[float, tuple[tuple[Expr, float], ...]]:
+        """A number and factors; (a/2 + b/2) ⊙ c is (a + b) ⊙ c/2."""
         value, found = al.factors(x)
+        parts = []
+        for base, exponent in found:
+            unit = self.unit_of(base) if base.op == "add" and exponent == 1.0 else 1.0
+            value *= unit
+            parts.append((scaled(base, 1 / unit) if unit != 1.0 else base, exponent))
+        return value, tuple(parts)
+
+    def unit_of(self, x: Expr) -> float:
+        """What to take out of a sum, with the units of its parts taken out already."""
+        values = []
+        for term in x.args:
+            value, found = self.split(term) if term.op == "mul" else (al.coefficient(term)[0], ())
+            values.append(self.means(abs(value), *[base for base, exponent in found if exponent > 0])[0])
+        return self.unit(values)
+
+    def unit(self, values: list[float]) -> float:
+        """The number that, taken out of a sum, leaves the shortest numbers: 1/N, of what was averaged."""
+
+        def digits(unit: float) -> int:
+            return sum(length(value / unit, self.letters) for value in values if abs(value / unit - 1) > 1e-12)
+
+        costs = {unit: digits(unit) + 6 for unit in values}
+        costs |= {1 / size: digits(1 / size) for size, _ in self.letters.words()}
+        best = min(costs, key=lambda unit: costs[unit])
+        return best if costs[best] + 3 < costs[1.0] else 1.0
+
+    def write_mul(self, x: Expr) -> Written:
+        value, found = self.split(x)
         above = [al.product(1.0, [(base, exponent)]) for base, exponent in found if exponent > 0]
         below = [al.product(1.0, [(base, -exponent)]) for base, exponent in found if exponent < 0]
         return self.product(value, above, below)
@@ -119,10 +165,10 @@ class Writer:
     def product(self, value: float, above: list[Expr], below: list[Expr]) -> Written:
         """value · above / below."""
         sign = "" if value >= 0 else "-" if self.latex else "−"
-        value, means = self.means(abs(value), above)
+        value, means = self.means(abs(value), *above)
         top, bottom = quotient(value, self.letters) if value != 1.0 else ("1", "")
-        over = [] if top == "1" else [Written(self.digits(top), ATOM)]
-        under = [Written(self.digits(bottom), ATOM)] if bottom else []
+        over = [] if top == "1" else [self.figure(top)]
+        under = [self.figure(bottom)] if bottom else []
         over += [self.mean(x) if x in means else self.write(x) for x in order(above)]
         under += [self.write(x) for x in order(below)]
         scalars = len([x for x in above if not x.ndim]) + (top != "1")
@@ -152,9 +198,9 @@ class Writer:
         binds = HADAMARD if scalars + 1 < len(texts) else PRODUCT
         return Written(front + (r"\," if self.latex else " ") + arrays, binds)
 
-    def means(self, value: float, above: list[Expr]) -> tuple[float, list[Expr]]:
+    def means(self, value: float, *above: Expr) -> tuple[float, list[Expr]]:
         """A sum over n elements with 1/n in front is a mean: the number that is left, and the sums meant."""
-        for x in above:
+        for x in [part for one in above for part in (one.args if one.op == "mul" else (one,))]:
             if x.op == "sum" or (x.op == "reshape" and x.args[0].op == "sum"):
                 whole = x if x.op == "sum" else x.args[0]
                 count = size_of(whole.args[0].shape[k] for k in whole.data)
@@ -186,6 +232,8 @@ class Writer:
             text = self.within(inner, PRODUCT)
             return Written(rf"\mathbf{{1}}^\top {text}" if self.latex else f"1ᵀ {text}", PRODUCT)
         index = ",".join(f"axis {k}" if name is None else "".join(name) for k, name in zip(axes, names, strict=True))
+        if None in names and axes == tuple(range(inner.ndim - 1)):
+            index = "rows"
         if kind == "mean":
             return self.applied("mean", self(inner), f"_{{{index}}}" if self.latex else f"_{index}")
         text = self.within(inner, HADAMARD)
@@ -203,7 +251,8 @@ class Writer:
             return self.applied(f"row{x.op}", self(x.args[0]))
         if len(x.data) == x.args[0].ndim:
             return self.function(x.op, *x.args)
-        index = ",".join(self.letters.dimension(x.args[0].shape[k]) for k in x.data)
+        names = [self.letters.of(x.args[0].shape[k]) for k in x.data]
+        index = ",".join(f"axis {k}" if name is None else "".join(name) for k, name in zip(x.data, names, strict=True))
         return self.applied(x.op, self(x.args[0]), f"_{{{index}}}" if self.latex else f"_{index}")
 
     def write_matmul(self, x: Expr) -> Written:
@@ -245,14 +294,18 @@ class Writer:
     def write_reshape(self, x: Expr) -> Written:
         inner = x.args[0]
         leading = x.ndim >= inner.ndim and x.shape == (*(1,) * (x.ndim - inner.ndim), *inner.shape)
-        if leading or (al.squeezed(x) and not self.explicit):
+        if leading or not x.ndim or (al.squeezed(x) and not self.explicit):
             return self.write(inner)
-        if x.shape == (*inner.shape, 1):
-            return self.applied("column", self(inner))
+        if al.squeezed(x) and x.ndim > inner.ndim:
+            return Written(self.within(inner, ATOM) + self.below(f"[{new_axes(inner.shape, x.shape)}]"), ATOM)
         if joins_heads(x):
             return self.applied("concat", self(inner.args[0]))
         if x.ndim == 2 and inner.shape[-1] == x.shape[-1]:
             return self.applied("flat", self(inner))
+        if x.ndim == 2 and inner.op == "transpose" and inner.ndim == 4:  # concat, then flat
+            whole = Expr("reshape", (inner,), None, (*inner.shape[:2], size_of(inner.shape[2:])))
+            if joins_heads(whole) and whole.shape[-1] == x.shape[-1]:
+                return self.applied("flat", self(whole))
         if x.ndim == 1:
             return self.applied("vec", self(inner))
         sizes = (r" \times " if self.latex else "×").join(self.letters.dimension(n) for n in x.shape)
@@ -283,49 +336,15 @@ class Writer:
         return Written(f"where({condition}, {yes}, {no})", ATOM)
 
     def write_call(self, x: Expr) -> Written:
-        name, index = x.data.name, x.data.index.replace("_", r"\_") if self.latex else x.data.index
+        name, index = x.data.name, x.data.index
         if name == "getitem":
-            text = self.within(x.args[0], ATOM)
-            return Written(f"{text}_{{[{index}]}}" if self.latex else f"{text}[{index}]", ATOM)
-        if name == "scatter":  # into zeros, at the index
-            name, index = "put", index.rpartition(", ")[0] if "(" not in index else index.partition(", (")[0]
-        if self.latex:
-            index = index.replace("…", r"\dots").replace("->", r"\to ")
-        index = index and (f"_{{{index}}}" if self.latex else f"[{index}]")
-        return self.applied(name, ", ".join(map(self, x.args)), index)
+            return Written(self.within(x.args[0], ATOM) + self.below(f"[{x.data.index}]"), ATOM)
+        if name == "concatenate" and len(x.args) > 1 and index == str(x.ndim - 1):
+            bar = r" \mid " if self.latex else " | "
+            return Written(f"[{bar.join(map(self, x.args))}]", ATOM)
+        name = "put" if name == "scatter" else name  # into zeros, at the index
+        return self.applied(name, ", ".join(map(self, x.args)), index and self.below(f"[{index}]"))
 
-
-ELEMENTWISE = ("add", "mul", "power", "where", "compare", "call")
-
-
-def visible(x: Expr) -> tuple[int, ...]:
-    """The shape as a reader sees it, to whom an axis of size 1 that comes or goes is not told; () if none fits."""
-    if x.op == "reshape" and al.squeezed(x):
-        return visible(x.args[0])
-    if x.op in ELEMENTWISE and x.args and not (x.op == "call" and x.data.key != x.data.name):
-        try:
-            return tuple(np.broadcast_shapes(*map(visible, x.args)))
-        except ValueError:
-            return ()
-    return x.shape
-
-
-def is_one(x: Expr) -> bool:
-    return x.op == "number" and x.data == 1.0
-
-
-def order(parts: list[Expr]) -> list[Expr]:
-    """Scalars first."""
-    return sorted(parts, key=lambda x: x.ndim > 0)
-
-
-def splits_heads(x: Expr) -> bool:
-    """(B, T, D) as (B, T, H, d)."""
-    return x.op == "reshape" and x.ndim == 4 and x.args[0].ndim == 3 and x.shape[:2] == x.args[0].shape[:2]
-
-
-def joins_heads(x: Expr) -> bool:
-    """(B, H, T, d) as (B, T, D)."""
-    inner = x.args[0]
-    swapped = inner.op == "transpose" and inner.data == (0, 2, 1, 3)
-    return swapped and x.shape == (*inner.shape[:2], size_of(inner.shape[2:]))
+    def below(self, text: str) -> str:
+        """An index or an option, written below in LaTeX."""
+        return rf"_{{\text{{{text}}}}}".replace("_", r"\_").replace(r"\_", "_", 1) if self.latex else text

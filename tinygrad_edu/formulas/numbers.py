@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-__all__ = ["Letters", "quotient"]
+__all__ = ["Letters", "length", "quotient"]
 
 
 class Letters:
@@ -28,6 +29,19 @@ class Letters:
         """The letters whose product is this size."""
         return self.products.get(size)
 
+    def words(self) -> list[tuple[int, str]]:
+        """Sizes and products of sizes, with their letters; 1 too."""
+        return [(1, ""), *((size, " ".join(chosen)) for size, chosen in self.products.items())]
+
+    def scales(self) -> list[tuple[float, tuple[str, str]]]:
+        """1, and what is often made of a number with a name, as (numerator, denominator): a, 1/a, 1 − a, 1/(1 − a)."""
+        found: list[tuple[float, tuple[str, str]]] = [(1.0, ("", ""))]
+        for name, a in self.scalars.items():
+            for number, text in ((a, name), (1 - a, f"(1 − {name})")):
+                if number not in (0.0, 1.0):
+                    found += [(number, (text, "")), (1 / number, ("", text))]
+        return found
+
     def dimension(self, size: int) -> str:
         found = self.of(size)
         return str(size) if found is None else "".join(found)
@@ -35,45 +49,43 @@ class Letters:
 
 def quotient(value: float, letters: Letters) -> tuple[str, str]:
     """A positive number as (numerator, denominator), "" for a denominator of 1; roots as "√(...)"."""
-    for name, given in letters.scalars.items():
-        known = {
-            (name, ""): given, ("1", name): _inverse(given), (f"(1 − {name})", ""): 1 - given,
-            ("1", f"(1 − {name})"): _inverse(1 - given),
-        }  # fmt: skip
-        for text, number in known.items():
-            if number is not None and close(value, number):
-                return text
-    for size, chosen in letters.products.items():
-        word = " ".join(chosen)
-        for text, number in {
-            ("1", word): 1 / size,
-            (word, ""): float(size),
-            ("1", f"√({word})"): size**-0.5,
-            (f"√({word})", ""): size**0.5,
-        }.items():
-            if close(value, number):
-                return text
     if math.isinf(value):
         return "∞", ""
     plain = rational(value)
+    if plain is not None and (len(plain[0]) + len(plain[1]) < 3 or not letters.products):
+        return plain
+    for scale, (over, under) in letters.scales():
+        for size, word in letters.words():
+            for exponent, written in ((1, word), (0.5, f"√({word})" if word else "")):
+                if close(value, scale * size**exponent):
+                    return times(over, written), under
+                if close(value, scale / size**exponent):
+                    return times(over, ""), times(under, written) if under or written else ""
     if plain is not None:
         return plain
     for symbol, factor in (("", 1.0), ("π", math.pi)):
-        under = rational(value * value / factor, 64)
-        if under is not None:
-            return rooted(under[0], symbol, under[1], "")
-        under = rational(value * value * factor, 64)
-        if under is not None and symbol:
-            return rooted(under[0], "", under[1], symbol)
+        root = rational(value * value / factor, 64)
+        if root is not None:
+            return rooted(root[0], symbol, root[1], "")
+        root = rational(value * value * factor, 64)
+        if root is not None and symbol:
+            return rooted(root[0], "", root[1], symbol)
     return f"{value:.6g}", ""
 
 
-def _inverse(value: float) -> float | None:
-    return 1 / value if value else None
+def length(value: float, letters: Letters) -> int:
+    """How much there is to write; digits that are cut off count."""
+    top, bottom = quotient(value, letters)
+    exact = bottom or not re.fullmatch(r"[\d.e+-]+", top) or float(top) == value
+    return len(top) + 2 * len(bottom) + (0 if exact else 10)
+
+
+def times(left: str, right: str) -> str:
+    return " ".join(part for part in (left, right) if part) or "1"
 
 
 def close(x: float, y: float) -> bool:
-    return abs(x - y) <= 4e-16 * max(abs(x), abs(y))
+    return abs(x - y) <= 1e-15 * max(abs(x), abs(y))
 
 
 def rational(value: float, limit: int = 1000) -> tuple[str, str] | None:
