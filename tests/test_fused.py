@@ -1,5 +1,7 @@
 """Kernels are held to their definitions: values, first and second derivatives, at every edge, whole or in pieces."""
 
+import math
+
 import numpy as np
 import pytest
 from calls import Draw
@@ -10,6 +12,7 @@ from tinygrad_edu import Tensor, checkpoint, definitions, gradients
 from tinygrad_edu import functional as F
 from tinygrad_edu.render.view import view_of
 from tinygrad_edu.rules import pieces
+from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.rules.fused import sigmoid, silu
 from tinygrad_edu.rules.fused_rows import softmax
 
@@ -183,6 +186,17 @@ def test_slopes_of_the_logistic_keep_their_digits_on_both_sides(x):
         first = gradients(silu(t), t, create_graph=True)
         second = gradients(first, t, create_graph=True)
         assert (first.item(), second.item(), gradients(second, t).item()) == (0.5, 0.5, 0.0)
+
+
+@given(seed=SEEDS)
+def test_erf_in_float32_is_that_of_float64_to_its_digits_and_never_above_one(seed):
+    x = np.random.default_rng(seed).normal(0.0, 2.0, 300).astype(np.float32)
+    x[:4] = 0.0, 30.0, -30.0, 4.0
+    exact = np.array([math.erf(each) for each in x])
+    np.testing.assert_allclose(erf(x), exact, rtol=4e-7)
+    assert erf(x).dtype == np.float32 and np.abs(erf(x)).max() == 1.0
+    np.testing.assert_allclose(erf(x.astype(np.float64)), exact, rtol=4e-16)
+    assert erf(np.float16(0.5)).dtype == np.float16 and np.isnan(erf(np.float32(np.nan)))
 
 
 # The switch

@@ -32,7 +32,7 @@ def main() -> int:
         parser.error(f"no workload {sorted(unknown)[0]!r}; there are {', '.join(known)}")
     rounds = arguments.rounds or (3 if arguments.quick else 9)
     seconds = arguments.seconds or (0.03 if arguments.quick else 0.2)
-    chosen = {name: known[name] for name in arguments.workloads or known}
+    chosen = {name: known[name] for name in arguments.workloads or known if known[name].in_turn(arguments.quick)}
     peers = dict.fromkeys(peer for workload in chosen.values() for peer in workload.peers)
     text = [report.machine(list(peers), rounds, seconds)]
     print(text[0], flush=True)

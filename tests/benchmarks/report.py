@@ -47,11 +47,13 @@ def listing(workload: Workload, results: Sequence[Result]) -> Iterator[str]:
             result.case, result.peer, *(split if len(phases) > 1 else ()),
             f"{number(result.median() * scale)} ({number(min(result.totals()) * scale)})",
             number(result.median("wall") * scale), f"{result.median() / ours.median():.2f}", f"{result.peak:.0f}",
+            *([f"{result.share:.0%}"] if workload.work else ()),
             *[(result.extras or {}).get(name, "") for name in extras],
         ])  # fmt: skip
     split = phases if len(phases) > 1 else []
     whole = f"{workload.unit}, median (min)"
-    yield table(["case", "", *split, whole, "by the clock", "÷ ours", "peak MB", *extras], rows)
+    share = ["of the rate of products"] if workload.work else []
+    yield table(["case", "", *split, whole, "by the clock", "÷ ours", "peak MB", *share, *extras], rows)
 
 
 def matrix(workload: Workload, results: Sequence[Result]) -> Iterator[str]:
@@ -102,12 +104,13 @@ def machine(peers: Sequence[str], rounds: int, seconds: float) -> str:
     if cpuinfo.exists():
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
-    found = {peer.split()[0]: version_of(peer) or "absent" for peer in ("numpy", *peers) if peer != OURS}
+    found = {peer.split()[0]: version_of(peer) or "absent" for peer in ("NumPy", *peers) if peer != OURS}
     versions = ", ".join(f"{peer} {version}" for peer, version in found.items())
     return (
         f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}; {versions}. "
-        f"One thread each; {rounds} rounds of {seconds:g} s in turn. Times are CPU times, which the machine's other "
-        "work disturbs least: the median over rounds, the least in brackets; `÷ ours` compares medians."
+        f"One thread each, unless it says otherwise; {rounds} rounds of {seconds:g} s in turn. Times are CPU times, "
+        "which the machine's other work disturbs least: the median over rounds, the least in brackets; `÷ ours` "
+        "compares medians."
     )
 
 

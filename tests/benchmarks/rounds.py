@@ -67,6 +67,7 @@ class Result:
     rounds: list[dict[str, float]] | None = None
     peak: float = 0.0  # megabytes of the whole process, up to this case
     extras: dict[str, str] | None = None
+    share: float = 0.0  # of the rate of matrix products alone, by the median round
 
     def totals(self) -> list[float]:
         """CPU seconds of all phases together, one number a round."""
@@ -88,12 +89,22 @@ def measure(name: str, workload: Workload, rounds: int, seconds: float, quick: b
     peers = [Peer(peer, name) for peer in workload.peers]
     results: list[Result] = []
     try:
-        for case in (workload.quick or workload.cases) if quick else workload.cases:
+        for case in workload.in_turn(quick):
             results += one_case(workload, peers, case, max(2, rounds // 3) if workload.long else rounds, seconds)
+        if workload.work:
+            rate = rate_of_products()
+            for result in results:
+                result.share = workload.work / result.median() / rate if result.rounds else 0.0
     finally:
         for peer in peers:
             peer.close()
     return results
+
+
+def rate_of_products() -> float:
+    """Floating-point operations a second of one thread in matrix products, measured in a process of its own."""
+    asked = [sys.executable, "-m", "benchmarks.rate"]
+    return float(subprocess.run(asked, capture_output=True, check=True, env={**os.environ, **ENVIRONMENT}).stdout)
 
 
 def one_case(workload: Workload, peers: list[Peer], case: str, rounds: int, seconds: float) -> list[Result]:

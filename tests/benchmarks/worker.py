@@ -69,7 +69,8 @@ def main() -> None:
 
 def version_of(peer: str) -> str:
     """A peer's version, by the first word of its name; "" if it is not installed."""
-    package = {"PyTorch": "torch", "MyGrad": "mygrad", "JAX": "jax", "HIPS": "autograd"}.get(peer.split()[0], peer)
+    packages = {"NumPy": "numpy", "PyTorch": "torch", "MyGrad": "mygrad", "JAX": "jax", "HIPS": "autograd"}
+    package = packages.get(peer.split()[0], peer)
     try:
         return version(package)
     except PackageNotFoundError:

@@ -38,12 +38,13 @@ class Run:
 class Workload:
     """title, about: the section's heading and its first paragraph. unit: one of UNITS, of all times.
 
-    cases       in the order of the table; `quick` those of a quick run
+    cases       in the order of the table; `quick` those of a quick run, if not all
     peers       name → builder; ours first. A builder takes the case's name
     agree       largest relative difference from our numbers that `check` forgives
     matrix      a table of cases by peers, for many small cases; otherwise a row for each pair, with its phases
     rivals      the peers that the matrix compares ours with: the best of them
     long        too slow to be repeated often: a third of the rounds, and one iteration each
+    work        floating-point operations in matrix products, to be compared with the rate of one alone
     """
 
     title: str
@@ -56,6 +57,11 @@ class Workload:
     matrix: bool = False
     rivals: Sequence[str] = field(default_factory=tuple)
     long: bool = False
+    work: float = 0.0
+
+    def in_turn(self, quick: bool) -> Sequence[str]:
+        """The cases of a run."""
+        return self.cases if self.quick is None or not quick else self.quick
 
 
 UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6}

@@ -24,6 +24,15 @@ FAR = (
     -1.9582631954946126e-13, 1.9555537393464618e-14, 1.1300112348170487e-14,
 )  # fmt: skip
 
+# erf(x)/x as a quotient of polynomials in x², |x| <= 4, fitted to a relative error of 2.5e-8: for float32 and less.
+ABOVE = (
+    1.1283791065216064, 0.19354654848575592, 0.05310193821787834, 0.0038834004662930965, 0.00028456587460823357,
+    1.986757524718996e-06,
+)  # fmt: skip
+BELOW = (
+    1.0, 0.5048587322235107, 0.11535060405731201, 0.015207373537123203, 0.0011855820193886757, 3.741990803973749e-05,
+)  # fmt: skip
+
 
 def polynomial(u: Any, coefficients: tuple[float, ...]) -> Any:
     total = np.full_like(u, coefficients[-1])
@@ -34,9 +43,11 @@ def polynomial(u: Any, coefficients: tuple[float, ...]) -> Any:
 
 
 def erf_value(x: Any) -> Any:
-    """erf(x) for real x of any shape, in x's own dtype; about two units in the last place of float64."""
+    """erf(x) for real x of any shape, in x's own dtype; within two units in the last place of float64, or 4e-7."""
     x = np.asarray(x)
     dtype = np.result_type(x.dtype, np.float32)
+    if dtype == np.float32:
+        return narrow(x.astype(dtype, copy=False)).astype(x.dtype if x.dtype.kind == "f" else dtype, copy=False)[()]
     size = np.abs(x).astype(dtype)
     near = np.minimum(size, 1.0)
     far = np.clip(size, 1.0, 6.0)
@@ -45,3 +56,13 @@ def erf_value(x: Any) -> Any:
     outer = 1.0 - np.exp(-far * far) * polynomial((12.0 * s - 1.0) / 5.0, FAR)
     out = np.where(np.isnan(size), size, np.where(size <= 1.0, inner, outer))
     return np.copysign(out, x).astype(x.dtype if x.dtype.kind == "f" else dtype)[()]
+
+
+def narrow(x: Any) -> Any:
+    """erf in float32, in a seventh of the time that the fits for float64 take."""
+    near = np.clip(x, -4.0, 4.0)  # from there on it is 1, to 2e-8
+    square = near * near
+    out = polynomial(square, ABOVE)
+    out *= near
+    out /= polynomial(square, BELOW)
+    return np.clip(out, -1.0, 1.0, out=out)

@@ -1,0 +1,37 @@
+"""The three transformers that are timed, and the peers that train them."""
+
+import functools
+import os
+from typing import Any
+
+from benchmarks import transformers
+from benchmarks.transformers import Size
+from benchmarks.workload import OURS, Workload
+
+W1 = Size(batch=32, T=20, D=64, H=4, F=256, V=20, layers=2)
+W2 = Size(batch=64, T=16, D=128, H=4, F=512, V=20, layers=4, decoder=True)
+W3 = Size(batch=16, T=256, D=256, H=8, F=1024, V=65, layers=6, decoder=True, pre=True, activation="gelu")
+
+
+def by_hand(size: Size) -> Any:
+    from benchmarks.by_hand import by_hand
+
+    return by_hand(size)
+
+
+def steps(size: Size, **texts: Any) -> Workload:
+    """The workload of one size. PyTorch runs on one thread and on all; engines without kernels take no part in W3."""
+    threads = os.cpu_count() or 1
+    built = {
+        OURS: transformers.ours,
+        "NumPy by hand": by_hand,
+        "PyTorch": transformers.pytorch,
+        f"PyTorch ({threads} threads)": functools.partial(transformers.pytorch, threads=threads),
+    }
+    if not size.pre:
+        built |= {
+            "JAX jit": transformers.jax_jit, "MyGrad": transformers.mygrad, "HIPS autograd": transformers.autograd,
+        }  # fmt: skip
+    peers = {name: functools.partial(lambda case, build: build(size), build=build) for name, build in built.items()}
+    name = texts["title"].partition(",")[0]
+    return Workload(cases=[name], peers=peers, unit="ms", agree=2e-5, work=size.products(), **texts)
