@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tinygrad_edu import errors
+
 TESTS = Path(__file__).resolve().parent
 DOCS = TESTS.parent / "docs"
 # And how many blocks each has, at least.
-PAGES = {"own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5}
+PAGES = {"own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5, "errors.md": 16}
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
 CUT = "-- end of a block --"
 
@@ -46,3 +48,9 @@ def test_page_runs_and_prints_what_it_says(name, tmp_path):
     for text, wanted in zip(printed, promised, strict=True):
         pattern = ".*".join(map(re.escape, wanted.rstrip().split("…")))
         assert re.fullmatch(pattern, text.rstrip(), re.S), f"{text}\nbut the page says\n{wanted}"
+
+
+def test_page_of_errors_tells_each_of_them():
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
+    assert {name for name in errors.__all__ if f"**{name}" not in page} == {"AutodiffError"}
+    assert set(re.findall(r"^(\w+Error) \(", page, re.M)) == set(errors.__all__) - {"AutodiffError"}
