@@ -181,13 +181,15 @@ def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
             )
         share = np.float64(share)
     if share.shape != target.shape:
-        if not node.operation.broadcasts:
+        returned, broadcasts = share.shape, node.operation.broadcasts
+        share = summed(share, target.shape, node) if broadcasts else share
+        if share.shape != target.shape:
+            hint = f", the output {node.shape}" if broadcasts else ""
+            advice = "" if broadcasts else ", or declare broadcasts=True if the operation broadcasts"
             raise RuleError(
-                f"{node.label}: the rule for {name_of(node, argument)!r} returned shape {share.shape}, its "
-                f"argument has {target.shape}. Mend the rule, or declare broadcasts=True if the operation broadcasts. "
-                f"Recorded {node_location(node)}"
+                f"{node.label}: the rule for {name_of(node, argument)!r} returned shape {returned}, its "
+                f"argument has {target.shape}{hint}. Mend the rule{advice}. Recorded {node_location(node)}"
             )
-        share = unbroadcast(share, target.shape)
     if share.dtype != target.dtype:
         if share.dtype.kind != "f":
             raise RuleError(
@@ -196,6 +198,16 @@ def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
             )
         share = share.astype(target.dtype)
     return share
+
+
+def summed(share: Any, shape: tuple[int, ...], node: Node) -> Any:
+    """A broadcast undone; what is no broadcast of the output's comes back as it is."""
+    try:
+        if node.operation.elementwise and share.shape != node.shape:
+            share = np.broadcast_to(share, node.shape)
+        return unbroadcast(share, shape)
+    except ValueError:
+        return share
 
 
 def name_of(node: Node, argument: int) -> str:

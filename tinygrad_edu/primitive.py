@@ -104,6 +104,7 @@ def derivative(
         derivative(np.exp, lambda g, z: g * z)
     """
     names = tuple(parameters.split()) if parameters else parameters_of(function)
+    refuse_what_is_no_rule(qualified_name(function), rules)
     operation = Primitive(
         function, rules, parameters=names, broadcasts=broadcasts, domain=domain, kinks=kinks,
         neutral=tuple(neutral.split()), sequence=sequence, fast=fast, selects=selects,
@@ -122,6 +123,21 @@ def enter(function: Callable[..., Any], operation: Operation) -> None:
     if function in _registry and not isinstance(_registry[function], Refusal):
         raise ValueError(f"{operation.name} is declared already, as {_registry[function]!r}")
     _registry[function] = operation
+
+
+def refuse_what_is_no_rule(name: str, rules: tuple[Any, ...]) -> None:
+    """UnsupportedError for a rule whose needs cannot be read off its arguments."""
+    for rule in rules:
+        code = getattr(rule, "__code__", None)
+        if rule is None or (code and code.co_argcount and not code.co_kwonlyargcount and not code.co_flags & VARIADIC):
+            continue
+        raise UnsupportedError(
+            f"{name}: {getattr(rule, '__name__', repr(rule))} is no rule: write a function of g, the cotangent of the "
+            "output, and of what it needs, by name and each at a place, such as lambda g, x: g * 2 * x"
+        )
+
+
+VARIADIC = 0x0C  # the flags of a function that takes *args or **keywords
 
 
 def check_rules(operation: Primitive) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_edu.complaints import complain, describe, refuse_keyword
-from tinygrad_edu.errors import DtypeError, ShapeError, UnsupportedError
+from tinygrad_edu.errors import DtypeError, RuleError, ShapeError, UnsupportedError
 from tinygrad_edu.forms import elements, form_of
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, picked, record, user_location, user_origin
 from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
@@ -219,14 +219,19 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:
         complain(operation, raw, error)
-    if type(value) is ndarray and not value.ndim:
-        value = value[()]  # before anyone looks: what is watched, saved and returned is one object
+    if type(value) is ndarray:
+        if not value.ndim:
+            value = value[()]  # before anyone looks: what is watched, saved and returned is one object
+    elif not isinstance(value, np.ndarray | np.generic | tuple):
+        value = number_from(operation, value)
     state = STATE.get()
     if state.watch is not None:
         state.watch(operation, raw, raw_kwargs, value)
     shape: Any
     dtype: Any
     if isinstance(value, tuple):
+        if not all(hasattr(part, "shape") for part in value):
+            value = tuple([part if hasattr(part, "shape") else number_from(operation, part) for part in value])
         shape, dtype = tuple([part.shape for part in value]), tuple([part.dtype for part in value])
     else:
         shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", FLOAT)
@@ -244,6 +249,16 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     node = record(plan, bare(feeds), bare(rest), bare(kept), shape, dtype, state.scope)
     guard(node)
     return outputs(kind, value, node, operands)
+
+
+def number_from(operation: Primitive, value: Any) -> Any:
+    """What a function of the user's returned that is no array: a plain number is one."""
+    if type(value) in SCALARS:
+        return np.asarray(value)[()]
+    raise RuleError(
+        f"{operation.name} returned {type(value).__name__}, not an array: return np.asarray(...), or a tuple of them. "
+        f"Called {user_location()}"
+    )
 
 
 def bare(values: list[Any]) -> Any:
