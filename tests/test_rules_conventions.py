@@ -11,7 +11,7 @@ from calls import OPERATIONS, Call, checks, key_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, functional, gradients
+from tinygrad_edu import Tensor, functional, gradients, hessian
 from tinygrad_edu.primitive import Primitive
 from tinygrad_edu.rules.elementwise import erf, root_of_squares
 
@@ -108,6 +108,21 @@ def test_second_slope_of_a_square_is_two_also_at_zero(two):
     (first,) = gradients(x**two, [x], np.ones(2), create_graph=True)
     assert slope(lambda x: x**two, [0.0, -2.0]) == [0.0, -4.0]
     assert gradients(first, x, np.ones(2)).tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0, -1.0, 0.5])
+@pytest.mark.parametrize("base", [0.5, 1.0, 3.0])
+def test_second_derivatives_of_a_power_agree_in_either_order_also_at_whole_exponents(base, exponent):
+    x, y = np.array([base, 2.0]), np.array([exponent, 3.0])
+    (_, by_both), (by_both_turned, _) = hessian(lambda x, y: np.sum(x**y), argnums=(0, 1))(x, y)
+    expected = np.diag(x ** (y - 1.0) * (1.0 + y * np.log(x)))
+    np.testing.assert_allclose(by_both, expected, rtol=1e-13)
+    np.testing.assert_allclose(by_both_turned, expected, rtol=1e-13)
+
+
+def test_slope_of_the_zeroth_power_is_zero_at_infinity_too():
+    by_base, _ = slope(np.power, [np.inf, -np.inf, 0.0], [0.0, 0.0, 0.0])
+    assert by_base == [0.0, 0.0, 0.0]
 
 
 def test_slope_of_a_power_by_its_exponent_is_zero_at_base_zero_and_undefined_below():

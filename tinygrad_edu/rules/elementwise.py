@@ -63,10 +63,14 @@ derivative(
 
 
 def power_base(g: Any, x: Any, y: Any) -> Any:
-    """∂x^y/∂x = y x^(y-1), and 0 where y = 0 (also at x = 0, where the product would be 0 · inf)."""
+    """∂x^y/∂x = y x^(y-1), and 0 where y = 0 (also at x = 0 and inf, where the product would be 0 · inf).
+
+    Elsewhere nothing is put in for y = 0: its slope there, 1/x, belongs to the second derivative.
+    """
     if isinstance(y, int | float):
         return g * (2.0 * x) if y == 2 else g * (y * x ** (y - 1)) if y != 0 else np.zeros_like(g)
-    return g * (y * x ** np.where(y == 0, 1.0, y - 1.0))
+    still = np.logical_and(y == 0, np.logical_or(x == 0, ~np.isfinite(x)))
+    return g * (y * np.where(still, 1.0, x) ** (y - 1.0))
 
 
 def power_exponent(g: Any, z: Any, x: Any) -> Any:
