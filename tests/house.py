@@ -29,7 +29,7 @@ ROWS = {
         "methods",
         "exits",
         "tensor",
-        "arguments convolution explain memory",
+        "arguments convolution explain memory profiler",
         "recompute transforms functional",
         "averages nn schedules",
         "optim numerics formulas",

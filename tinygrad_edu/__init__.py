@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, optim, render
     from tinygrad_edu.formulas import derive
     from tinygrad_edu.memory import memory_report
+    from tinygrad_edu.profiler import profile
     from tinygrad_edu.recompute import checkpoint
     from tinygrad_edu.render import contributions, draw, draw_passes, lifetimes, replay, trace_backward
 
@@ -52,6 +53,7 @@ __all__ = [
     "no_grad",
     "optim",
     "primitive",
+    "profile",
     "render",
     "replay",
     "scope",
@@ -66,7 +68,7 @@ _LATER = {
     "checkpoint": "recompute", "contributions": "render", "derive": "formulas", "draw": "render",
     "draw_passes": "render",
     "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
-    "render": "render", "replay": "render", "trace_backward": "render",
+    "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
 }  # fmt: skip
 
 

@@ -76,7 +76,8 @@ def reverse(
     heapify(waiting)
     fresh: Node | None = None
     take, held_for = cotangents.pop, cotangents.get
-    anomaly = STATE.get().anomaly
+    state = STATE.get()
+    anomaly, tell = state.anomaly, tell or state.tell
     watched = anomaly or tell is not None
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while waiting or fresh is not None:

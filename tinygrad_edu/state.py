@@ -34,10 +34,11 @@ class State:
 
     variables: the inputs of the transforms (grad, vjp, ...) whose function is running, outermost first.
     watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
+    tell: is told of every share of a backward pass, see backward.reverse.
     defined: run what defines a kernel, instead of the kernel.
     """
 
-    __slots__ = ("anomaly", "defined", "recording", "scope", "variables", "watch")
+    __slots__ = ("anomaly", "defined", "recording", "scope", "tell", "variables", "watch")
 
     def __init__(
         self,
@@ -47,9 +48,10 @@ class State:
         variables: frozenset[Any] = frozenset(),
         watch: Callable[..., None] | None = None,
         defined: bool = False,
+        tell: Callable[..., None] | None = None,
     ) -> None:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
-        self.watch, self.defined = watch, defined
+        self.watch, self.defined, self.tell = watch, defined, tell
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
@@ -94,7 +96,9 @@ def scope(name: str) -> Iterator[None]:
     """Name what is recorded within; scopes nest to a path such as blocks.0.attention."""
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
-    token = STATE.set(State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined))
+    token = STATE.set(
+        State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell)
+    )
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from hypothesis import event, reject
 from hypothesis import strategies as st
 
 from tinygrad_edu.errors import UnsupportedError
-from tinygrad_edu.operation import REAL, Domain, Primitive, qualified_name
+from tinygrad_edu.operation import REAL, Domain, Operation, Primitive, qualified_name
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing.decimals import WIDTH, from_bytes, interior
 from tinygrad_edu.testing.drawing import DrawFn, codes, part_of, shape_from
@@ -89,8 +89,13 @@ def chosen(operations: Sequence[Callable[..., Any]] | None) -> list[Callable[...
         if not operations:
             raise UnsupportedError("programs(operations=[]): an empty list makes no program; pass None for NumPy's")
         return list(operations)
-    plain = [f for f, known in registry().items() if is_numpys(f) and known.kind == "rule" and f not in PROPOSALS]
+    plain = [f for f, known in registry().items() if is_numpys(f) and f not in PROPOSALS and takes_any_numbers(known)]
     return [*plain, *PROPOSALS]
+
+
+def takes_any_numbers(known: Operation) -> bool:
+    """Every argument has a derivative: none is an exponent in whole numbers, as ldexp's."""
+    return isinstance(known, Primitive) and None not in known.rules
 
 
 def is_numpys(function: Callable[..., Any]) -> bool:
