@@ -75,7 +75,7 @@ def test_with_and_without_a_cache_alone_and_together_the_same_tokens_are_said(co
     )
     together = generate(model, prompts, 5, how)
     assert together == generate(model, prompts, 5, how, cached=False)
-    steps = [dict(step) for step in stream(model, prompts, 5, how)]
+    steps = [{one.row: one.token for one in step} for step in stream(model, prompts, 5, how)]
     for k, (prompt, answer) in enumerate(zip(prompts, together, strict=True)):
         assert [step[k] for step in steps if k in step] == answer
         assert PAD not in answer and EOS not in answer[:-1]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transformer import tasks
-from transformer.tasks import DigitTask, Example, Split, make_splits
+from transformer.tasks import DigitTask, Example, Split, make_splits, task
 from transformer.tokens import EOS, OPERATIONS, PAD, InputError, decode, encode, parse
 
 # By the words of the lessons, one question at a time; the task computes whole columns.
@@ -24,7 +23,7 @@ MEANING = {
 @pytest.fixture(autouse=True)
 def small_pool(monkeypatch):
     """As many inputs as three digits have; where more exist, a sample is drawn. The same code, in less time."""
-    monkeypatch.setattr(tasks, "POOL", 1000)
+    monkeypatch.setattr(task, "POOL", 1000)
 
 
 SMALL = [DigitTask(9, 2), DigitTask(1, 3), DigitTask(7, 3)]

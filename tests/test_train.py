@@ -148,7 +148,7 @@ def test_ctrl_c_in_the_test_keeps_what_was_trained(tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return evaluate(examples, given)
 
-    monkeypatch.setattr(transformer.train, "evaluate", measured)
+    monkeypatch.setattr(transformer.loop, "evaluate", measured)
     outcome = train(CONFIG, tmp_path)
     assert outcome.test is None and len(outcome.epochs) == CONFIG.epochs
 

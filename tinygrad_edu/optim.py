@@ -18,6 +18,7 @@ from tinygrad_edu.errors import DtypeError, NotTrackedError
 from tinygrad_edu.schedules import (
     EarlyStopping,
     Plateau,
+    RateRange,
     Schedule,
     constant,
     rate_range,
@@ -37,6 +38,8 @@ __all__ = [
     "MovingAverage",
     "Optimizer",
     "Plateau",
+    "RateRange",
+    "Schedule",
     "clip_grad_norm",
     "constant",
     "rate_range",

@@ -66,7 +66,7 @@ def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
         written = tuple(about["vocabulary"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from None
-    if written != VOCABULARY[: len(written)]:
+    if written[: len(VOCABULARY)] != VOCABULARY[: len(written)]:  # a task's own tokens come after
         raise CheckpointError(f"{path}: it was written for another vocabulary, {' '.join(map(str, written))}")
     check_sizes(path, config, tensors)
     model = Transformer(config)

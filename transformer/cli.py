@@ -15,26 +15,19 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import Tensor, draw, errors, functional, replay
-from transformer import report
+from transformer import live, options, report
 from transformer.checkpoint import CheckpointError, load_model
-from transformer.config import CHOICES, TransformerConfig
-from transformer.evaluate import evaluate
-from transformer.generate import answers, ask
+from transformer.evaluate import Evaluation
+from transformer.generate import ask
+from transformer.loop import examined, mean_loss, range_test
 from transformer.model import Transformer
-from transformer.tasks import DigitTask, make_splits
-from transformer.tokens import VOCABULARY, encode, spell
+from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
+from transformer.tasks import make_splits
 from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
 from transformer.troubles import one_blas_thread, reason, silence
 
 __all__ = ["main"]
 
-QUESTION = "Max(1,6,2)"
-RUNS = Path("runs")
-TASK_OPTIONS = ("upper", "arguments")
-RUN_OPTIONS = ("seed", "epochs", "examples", "batch_size", "lr", "warmup")
-MODEL_OPTIONS = (
-    "embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout", "norm", "activation", "positions", "pooling",
-)  # fmt: skip
 # Part of a block -> the module, and what it takes beside its input.
 PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
     "attention": (lambda block: block.attention, (None,)),
@@ -51,19 +44,22 @@ def train_command(args: argparse.Namespace) -> int:
     import matplotlib  # noqa: F401  # what the run needs in the end shall not be missed then only
     import safetensors  # noqa: F401
 
+    if args.range_test:
+        return range_test_command(args)
     outcome = resumed(args) if args.resume else trained_anew(args)
     folder, epochs = outcome.folder, report.counted(len(outcome.epochs), "epoch")
     if outcome.test is None:
         again = f"--resume --run {folder.name}"
-        again += "" if args.runs == RUNS else f" --runs {shlex.quote(str(args.runs))}"
+        again += "" if args.runs == options.RUNS else f" --runs {shlex.quote(str(args.runs))}"
         print(
             f"interrupted after {epochs}; the model is in {folder / 'last.safetensors'}; to go on: "
             f"python -m transformer train {again}",
             flush=True,
         )
     else:
+        counted = report.counted(outcome.test.count, unit(outcome.test))
         print(
-            f"{report.percent(outcome.test.accuracy)} of {report.counted(outcome.test.count, 'unseen input')} right; "
+            f"{report.percent(outcome.test.accuracy)} of {counted} right; "
             f"{report.counted(outcome.parameters, 'parameter')}, {epochs}, {outcome.seconds:.1f} s; "
             f"backward code written: 0 lines; in {folder}",
             flush=True,
@@ -74,11 +70,7 @@ def train_command(args: argparse.Namespace) -> int:
 
 def trained_anew(args: argparse.Namespace) -> Outcome:
     """A new run by the options given; the others have the defaults of what they configure."""
-    task = DigitTask(**given(args, "upper", "arguments"))
-    shape = given(args, *MODEL_OPTIONS) | ({"causal": True, "pooling": None} if args.decoder else {})
-    room = max(50, task.longest + task.longest_answer)
-    model = TransformerConfig(len(VOCABULARY), max_seq_len=room, **shape)
-    config = TrainConfig(model, task, **given(args, *RUN_OPTIONS))
+    config = config_of(args)
     while True:
         folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
         try:
@@ -90,10 +82,8 @@ def trained_anew(args: argparse.Namespace) -> Outcome:
 
 def resumed(args: argparse.Namespace) -> Outcome:
     """The run that was stopped, or the one that is named, to its end."""
-    changed = [*given(args, *TASK_OPTIONS, *MODEL_OPTIONS, *RUN_OPTIONS), *["decoder"] * args.decoder]
-    if changed:
-        options = ", ".join("--" + name.replace("_", "-") for name in changed)
-        raise ValueError(f"--resume goes on with what the run was started with; leave out {options}")
+    refuse_changes(args)
+    load_task_file(args)
     folder = find_run(args.runs, args.run, "config.json")
 
     def show_of_all(epoch: Epoch) -> None:  # a resumed run has written down what it does by then
@@ -102,9 +92,20 @@ def resumed(args: argparse.Namespace) -> Outcome:
     return resume(folder, show_of_all, tell=lambda line: print(line, file=sys.stderr))
 
 
-def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options among `names` that were given."""
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+def range_test_command(args: argparse.Namespace) -> int:
+    """The loss at growing rates, and the one at which it falls fastest; nothing is saved."""
+    config = config_of(args)
+    splits = make_splits(config.task, config.seed, config.decoder, config.counted)
+    found = range_test(config, splits)
+    for rate, loss in list(zip(found.rates, found.smoothed, strict=True))[:: max(1, len(found.rates) // 20)]:
+        print(f"lr {rate:9.2e}  loss {loss:.4f}")
+    print(f"the loss falls fastest at --lr {found.steepest:.2g}")
+    return 0
+
+
+def unit(found: Evaluation) -> str:
+    """What was counted: answers can be confused, the tokens of a text are only counted."""
+    return "unseen input" if found.confusion else "unseen next token"
 
 
 def show(epoch: Epoch, epochs: int) -> None:
@@ -118,9 +119,12 @@ def show(epoch: Epoch, epochs: int) -> None:
 
 def evaluate_command(args: argparse.Namespace) -> int:
     model, config, path = trained(args)
-    test = make_splits(config.task, config.seed, config.decoder)["test"].examples
-    found = evaluate(test, answers(model, [example.question for example in test]))
-    print(f"{path}: {report.percent(found.accuracy)} of {report.counted(found.count, 'unseen input')} right")
+    test = make_splits(config.task, config.seed, config.decoder, config.counted)["test"]
+    found = examined(model, test, config.task)
+    print(f"{path}: {report.percent(found.accuracy)} of {report.counted(found.count, unit(found))} right")
+    if not config.task.exact:
+        print(f"loss {mean_loss(model, test):.4f} for each")
+        return 0
     for operation, share in found.operations.items():
         print(f"  {operation:<8}{report.percent(share):>9}")
     print("right answer (row), given answer (column):")
@@ -133,13 +137,15 @@ def evaluate_command(args: argparse.Namespace) -> int:
 def ask_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
     right = config.task.answer(args.question)
-    reply = ask(model, args.question)
+    reply = ask(model, args.question, config.task)
+    names = [token if token.isprintable() and token != " " else repr(token) for token in config.task.vocabulary.tokens]
     blocks = report.can_show(getattr(sys.stdout, "encoding", None))  # there may be no stdout
-    verdict = "" if reply.text == right else f", which is wrong: it is {right}"
-    print(f"{''.join(args.question.split())} = {reply.text}{verdict}\n")
+    verdict = "" if reply.text == right or not config.task.exact else f", which is wrong: it is {right}"
+    asked = "".join(args.question.split()) + " = " if config.task.exact else args.question
+    print(f"{asked}{reply.text}{verdict}\n")
     for probabilities in reply.probabilities:
-        print(report.top(probabilities, VOCABULARY, blocks=blocks) + "\n")
-    labels = [VOCABULARY[token] for token in reply.tokens]
+        print(report.top(probabilities, names, blocks=blocks) + "\n")
+    labels = [names[token] for token in reply.tokens]
     for layer, weights in enumerate(reply.attention, 1):
         print(f"layer {layer}: where each token (row) looks")
         print(report.heatmaps(weights, labels, shutil.get_terminal_size().columns, blocks) + "\n")
@@ -149,12 +155,19 @@ def ask_command(args: argparse.Namespace) -> int:
 
 def generate_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
-    given = sys.stdin.read() if sys.stdin and not args.questions else ""
-    questions = args.questions or [line for line in given.splitlines() if line.strip()]
+    task, sampling = config.task, sampling_of(args)
+    read = sys.stdin.read() if sys.stdin and not args.questions else ""
+    questions = args.questions or [line for line in (read.splitlines() if task.exact else [read]) if line.strip()]
     for question in questions:
-        config.task.check(question)
-    for question, answer in zip(questions, answers(model, questions), strict=True):
-        print(f"{''.join(question.split())} = {answer}")
+        task.check(question)
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f"limit = {args.limit}: it must be 1 or more")
+    if args.beams is not None:
+        if args.temperature is not None:
+            raise ValueError("--beams looks for the likeliest answers, and --temperature draws them: choose one")
+        live.search(model, task, questions, args.beams, args.limit, sys.stdout)
+    elif questions:
+        live.say(model, task, questions, sampling, args.limit, sys.stdout, sys.stdout.isatty() and not args.plain)
     return 0
 
 
@@ -173,8 +186,11 @@ def report_command(args: argparse.Namespace) -> int:
 
 def draw_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
-    right = spell(config.task.answer(args.question))
-    tokens = np.array([encode(args.question)])
+    task = config.task
+    right = task.vocabulary.spell(task.answer(args.question))
+    if (args.part == "loss" or args.replay) and not right:
+        raise ValueError("loss: a text has no right answer to measure by")
+    tokens = np.array([task.encode(args.question)])
     if not 0 <= args.layer < len(model.blocks):
         raise ValueError(f"layer = {args.layer}: this model has layers 0 to {len(model.blocks) - 1}")
     if not args.output.name:
@@ -220,77 +236,20 @@ def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
             raise FileNotFoundError(f"{why}; try --checkpoint last")
         path = folder / "last.safetensors"
         print(f"{why}; this is {path.name}", file=sys.stderr)
+    load_task_file(args)
     model, about = load_model(path)
     try:
-        return model, TrainConfig.from_dict(about["training"]), path
+        return model, TrainConfig.from_dict(about["training"], about["vocabulary"]), path
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: it was not written by a training run: {error}") from None
 
 
-# Options ------------------------------------------------------------------------------------------
+# Running ------------------------------------------------------------------------------------------
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="python -m transformer", description="A transformer whose backward pass nobody wrote.",
-        epilog="COMMAND --help explains a command and shows an example.",
-    )  # fmt: skip
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, example: str) -> Any:
-        one = commands.add_parser(
-            name, help=help, description=f"{help[0].upper()}{help[1:]}.",
-            epilog=f"example: python -m transformer {name} {example}".rstrip(),
-        )  # fmt: skip
-        one.set_defaults(function=run)
-        one.add_argument("--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs live [runs]")
-        newest = "name of the new run [encoder-1, encoder-2, ...]" if name == "train" else "which run [the newest]"
-        one.add_argument("--run", metavar="NAME", help=newest)
-        if name != "train":
-            choices = ("best", "last")
-            one.add_argument("--checkpoint", choices=choices, help="which of the run's two [best, if it is there]")
-        return one
-
-    one = command("train", train_command, "train a model on the digit operations", "--seed 1 --epochs 3")
-    run, model, task = TrainConfig(), TransformerConfig(len(VOCABULARY)), DigitTask()
-    one.add_argument("--decoder", action="store_true", help="generate the answer token by token, also above 9")
-    one.add_argument("--resume", action="store_true", help="go on with a run that was stopped, as if it never had been")
-    for source, names in (
-        (task, TASK_OPTIONS),
-        (run, RUN_OPTIONS),
-        (model, MODEL_OPTIONS),
-    ):
-        for name in names:  # None: not given
-            default = getattr(source, name)
-            flag, help = "--" + name.replace("_", "-"), f"[{default}]"
-            if name in CHOICES:
-                one.add_argument(flag, choices=[each for each in CHOICES[name] if each is not None], help=help)
-            else:
-                one.add_argument(flag, type=type(default), metavar="N", help=help)
-
-    command("evaluate", evaluate_command, "measure a model on the inputs it has never seen", "--run encoder-1")
-    one = command("ask", ask_command, "answer one question and show how", '"Max(5,3,9)"')
-    one.add_argument("question")
-    one = command("generate", generate_command, "answer many questions", '"Max(5,3,9)" "Min(4,2,8)"')
-    one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
-    one = command("report", report_command, "write one HTML page about a run", '--run encoder-1 "Max(5,3,9)"')
-    one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
-    one = command("draw", draw_command, "draw the graph of a layer", "model --format html --heat gradient")
-    parts = (*PARTS, "model", "loss")
-    one.add_argument("part", nargs="?", choices=parts, default="attention", help=f"{', '.join(parts)} [attention]")
-    one.add_argument("--layer", type=int, default=0, metavar="K", help="which layer, from 0 [0]")
-    one.add_argument("--question", default=QUESTION, help=f"what is computed [{QUESTION}]")
-    one.add_argument("--output", type=Path, default=Path("graph"), metavar="PATH", help="without an ending [graph]")
-    kinds = ("svg", "html", "png", "pdf", "dot", "json", "text")
-    one.add_argument("--format", nargs="+", choices=kinds, metavar="KIND", help=f"{', '.join(kinds)} [dot svg]")
-    one.add_argument("--depth", type=int, metavar="N", help="how many scopes inside each other are open [all that fit]")
-    one.add_argument("--budget", type=int, default=400, metavar="N", help="beyond so many nodes it folds [400]")
-    one.add_argument("--direction", choices=("LR", "TB"), help="to the right or down [LR; html: TB]")
-    one.add_argument("--theme", choices=("light", "dark", "colour-blind"), help="[light; html: the reader's]")
-    one.add_argument("--heat", choices=("gradient", "value", "bytes", "time"), help="what colours measure [nothing]")
-    one.add_argument("--gradients", action="store_true", help="run a backward pass, for the loss")
-    one.add_argument("--replay", action="store_true", help="step through the backward pass of the loss, in a page")
-    return top
+    commands = (train_command, evaluate_command, ask_command, generate_command, report_command, draw_command)
+    return options.parser({command.__name__.removesuffix("_command"): command for command in commands})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

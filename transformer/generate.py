@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,21 @@ from tinygrad_edu import functional, no_grad
 from transformer.layers import Cache
 from transformer.model import Transformer
 from transformer.sampling import GREEDY, Sampling
-from transformer.tasks import padded
+from transformer.tasks import Task, padded
 from transformer.tokens import EOS, PAD, decode, encode
 
-__all__ = ["LONGEST_ANSWER", "Reply", "answers", "ask", "generate", "inference", "is_decoder", "scores", "stream"]
+__all__ = [
+    "LONGEST_ANSWER",
+    "Reply",
+    "Said",
+    "answers",
+    "ask",
+    "generate",
+    "inference",
+    "is_decoder",
+    "scores",
+    "stream",
+]
 
 Array = NDArray[Any]
 
@@ -36,6 +47,14 @@ def inference(model: Transformer) -> Iterator[None]:
         model.train(training)
 
 
+class Said(NamedTuple):
+    """A token that a row of a batch was given, and how likely the model held it."""
+
+    row: int
+    token: int
+    probability: float
+
+
 @dataclass(frozen=True)
 class Reply:
     """One answer, and how it came about. T counts the tokens that were read in the last step."""
@@ -47,16 +66,22 @@ class Reply:
 
 
 def answers(
-    model: Transformer, questions: Sequence[str], batch_size: int = 500, sampling: Sampling = GREEDY
-) -> list[str]:
-    """The model's whole answers as text. Raises InputError for a question that cannot be read or is too long."""
-    prompts = [encode(question, model.config.max_seq_len) for question in questions]
+    model: Transformer, questions: Sequence[str], task: Task | None = None, batch_size: int = 500,
+    sampling: Sampling = GREEDY,
+) -> list[str]:  # fmt: skip
+    """The model's whole answers as text; without a task, to the lessons' operations on any numbers.
+
+    Raises InputError for a question that cannot be read or is too long.
+    """
+    read, write = (encode, decode) if task is None else (task.encode, task.vocabulary.decode)
+    limit = LONGEST_ANSWER if task is None else max(LONGEST_ANSWER, task.longest_answer + 1)
+    prompts = [read(question, model.config.max_seq_len) for question in questions]
     order = sorted(range(len(prompts)), key=lambda k: len(prompts[k]))  # of like length: they end together
     found = [""] * len(prompts)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        for k, answer in zip(rows, generate(model, [prompts[k] for k in rows], sampling=sampling), strict=True):
-            found[k] = decode(answer)
+        for k, answer in zip(rows, generate(model, [prompts[k] for k in rows], limit, sampling), strict=True):
+            found[k] = write(answer)
     return found
 
 
@@ -71,16 +96,16 @@ def generate(
     """
     found: list[list[int]] = [[] for _ in prompts]
     for step in stream(model, prompts, limit, sampling, stop, cached):
-        for k, token in step:
-            found[k].append(token)
+        for one in step:
+            found[one.row].append(one.token)
     return found
 
 
 def stream(
     model: Transformer, prompts: Sequence[Sequence[int]], limit: int = LONGEST_ANSWER,
     sampling: Sampling = GREEDY, stop: int | None = EOS, cached: bool = True,
-) -> Iterator[list[tuple[int, int]]]:  # fmt: skip
-    """Like generate, while it happens: after each step (row, token) for those rows that have got one.
+) -> Iterator[list[Said]]:  # fmt: skip
+    """Like generate, while it happens: after each step the tokens of those rows that have got one.
 
     All rows are read up to the same position, so no row needs padding: while a short prompt is being answered, a longer
     one is still being read.
@@ -92,19 +117,17 @@ def stream(
     if not is_decoder(model):
         if running:
             logits = scores(model, padded([rows[k] for k in running]))
-            chosen = sampling.choose(logits, [generators[k] for k in running])
-            yield list(zip(running, chosen, strict=True))
+            yield said(logits, running, sampling, generators)
         return
     cache = Cache() if cached else None
     while running:
         start, end = 0 if cache is None else cache.length, min(len(rows[k]) for k in running)
         logits = scores(model, np.array([rows[k][start:end] for k in running]), cache)
         due = [place for place, k in enumerate(running) if len(rows[k]) == end]
-        chosen = sampling.choose(logits[due], [generators[running[place]] for place in due])
-        given = [(running[place], token) for place, token in zip(due, chosen, strict=True)]
-        for k, token in given:
-            rows[k].append(token)
-        over = {k for k, token in given if token == stop or len(rows[k]) == ends[k]}
+        given = said(logits[due], [running[place] for place in due], sampling, generators)
+        for one in given:
+            rows[one.row].append(one.token)
+        over = {one.row for one in given if one.token == stop or len(rows[one.row]) == ends[one.row]}
         staying = [
             place for place, k in enumerate(running) if k not in over and len(rows[k]) <= model.config.max_seq_len
         ]
@@ -114,16 +137,27 @@ def stream(
         yield given
 
 
-def ask(model: Transformer, question: str) -> Reply:
-    """The answer to one question with its probabilities and the attention behind it."""
-    tokens = encode(question, model.config.max_seq_len)
-    answer = generate(model, [tokens])[0]
-    read = tokens + answer[:-1]
+def ask(model: Transformer, question: str, task: Task | None = None) -> Reply:
+    """The answer to one question with its probabilities and the attention behind it. Raises like answers."""
+    read, write = (encode, decode) if task is None else (task.encode, task.vocabulary.decode)
+    limit = LONGEST_ANSWER if task is None else max(LONGEST_ANSWER, task.longest_answer + 1)
+    tokens = read(question, model.config.max_seq_len)
+    answer = generate(model, [tokens], limit)[0]
+    seen = tokens + answer[:-1]
     with inference(model):
-        logits, attention = model([read], return_attention=True)
+        logits, attention = model([seen], return_attention=True)
         chances = functional.softmax(logits).numpy()[0]  # (V,), or (T, V)
     steps = chances[None] if chances.ndim == 1 else chances[len(tokens) - 1 :]
-    return Reply(decode(answer), read, list(steps), [weights.numpy()[0] for weights in attention])
+    return Reply(write(answer), seen, list(steps), [weights.numpy()[0] for weights in attention])
+
+
+def said(
+    logits: Array, rows: Sequence[int], sampling: Sampling, generators: Sequence[np.random.Generator]
+) -> list[Said]:
+    """A token for each of the rows."""
+    tokens = sampling.choose(logits, [generators[k] for k in rows])
+    chances = functional.softmax(logits)[np.arange(len(rows)), tokens]
+    return [Said(*one) for one in zip(rows, tokens, chances.tolist(), strict=True)]
 
 
 def scores(model: Transformer, tokens: Array, cache: Cache | None = None) -> Array:

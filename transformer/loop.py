@@ -12,6 +12,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_edu import detect_anomaly, errors, functional, optim
-from transformer.evaluate import evaluate
+from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers, inference
 from transformer.model import Transformer
+from transformer.optimisation import make_optimizer, make_schedule
 from transformer.plan import TrainConfig
-from transformer.tasks import Batch, Split
+from transformer.tasks import Batch, Split, Task
 from transformer.tokens import PAD
 
 __all__ = ["Epoch", "Loop", "TrainingError", "fit"]
@@ -66,10 +68,8 @@ class Loop:
     def __init__(self, model: Transformer, splits: Mapping[str, Split], config: TrainConfig) -> None:
         self.model, self.splits, self.config = model, splits, config
         self.parameters = model.named_parameters()
-        steps = config.epochs * config.steps_per_epoch
-        self.optimizer = optim.Adam(
-            self.parameters, optim.warmup_cosine(config.lr, min(config.warmup, steps), steps)
-        )
+        self.optimizer = make_optimizer(config, self.parameters)
+        self.average = optim.MovingAverage(self.parameters, config.average) if config.average else None
         self.epochs: list[Epoch] = []
         self.whole = True
         self.begin_epoch()
@@ -78,15 +78,35 @@ class Loop:
         self.losses: list[float] = []
         self.norms: list[float] = []
         self.right, self.seconds = 0, 0.0
+        self.optimizer.schedule = make_schedule(self.config, [epoch.validation_loss for epoch in self.epochs])
+
+    @property
+    def over(self) -> bool:
+        """All epochs are done, or `patience` of them and one more have brought nothing better."""
+        watch = optim.EarlyStopping(self.config.patience)
+        late = [watch.report(epoch.validation_loss) for epoch in self.epochs]
+        return len(self.epochs) >= self.config.epochs or bool(self.config.patience and any(late))
+
+    def taught(self) -> Split:
+        """What this epoch's examples are drawn from: all for training, or the shorter of them."""
+        train = self.splits["train"]
+        if not self.config.curriculum:
+            return train
+        share = (len(self.epochs) + 1) / (self.config.curriculum * self.config.epochs)
+        return train if share >= 1 else train.easiest(share)
+
+    def weights(self) -> AbstractContextManager[None]:
+        """Within it the model has the weights that are measured and saved: their moving average, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def run(self, on_step: Callable[[float], None] | None = None) -> Iterator[Epoch]:
         """Train to the end, one epoch for each item taken. on_step is called with the loss after every whole step.
 
         Raises TrainingError when the loss or a gradient is not finite.
         """
-        while len(self.epochs) < self.config.epochs:
+        while not self.over:
             started = time.perf_counter() - self.seconds
-            train = self.splits["train"]
+            train = self.taught()
             draw = np.random.default_rng([self.config.seed, len(self.epochs) + 1])
             batches = train.batches(self.config.batch_size, train.sample(self.config.examples, draw))
             for batch in itertools.islice(batches, len(self.losses), None):
@@ -94,7 +114,9 @@ class Loop:
                 self.seconds = time.perf_counter() - started
                 if on_step is not None:
                     on_step(self.losses[-1])
-            self.epochs.append(self.measured(started))
+            with self.weights():
+                measured = self.measured(started)
+            self.epochs.append(measured)
             self.begin_epoch()
             yield self.epochs[-1]
 
@@ -105,10 +127,7 @@ class Loop:
         self.whole = False
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below
-                logits = self.model(batch.tokens)
-                loss = functional.cross_entropy(logits, batch.targets, ignore=PAD)
-                value = finite(loss.item())
-                loss.backward()
+                value, right = self.read(batch)
                 norm = optim.clip_grad_norm(self.parameters, self.config.clip)
         except FloatingPointError as error:
             self.model.rng.bit_generator.state = dropout
@@ -118,24 +137,44 @@ class Loop:
             ) from None
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.right += int(all_right(logits.numpy(), batch.targets).sum())
+        if self.average is not None:
+            self.average.update()
+        self.right += right
         self.losses.append(value)
         self.norms.append(norm)
         self.whole = True
+
+    def read(self, batch: Batch) -> tuple[float, int]:
+        """Leave the gradient of the batch's loss with the parameters; the loss, and how many rows were all right.
+
+        In parts the gradients add up: each part's mean counts by its share of the targets.
+        """
+        asked, value, right = np.count_nonzero(batch.targets), 0.0, 0
+        for part in batch.parts(self.config.accumulate):
+            logits = self.model(part.tokens)
+            loss = functional.cross_entropy(logits, part.targets, PAD, self.config.label_smoothing)
+            share = np.count_nonzero(part.targets) / asked
+            loss = loss if share == 1 else loss * share
+            value += finite(loss.item())
+            loss.backward()
+            right += int(all_right(logits.numpy(), part.targets).sum())
+        return value, right
 
     def first_bad_operation(self, batch: Batch) -> str:
         """The step once more, looking at every operation; empty where none made the NaN or inf from finite numbers."""
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"), detect_anomaly():
-                functional.cross_entropy(self.model(batch.tokens), batch.targets, ignore=PAD).backward()
+                self.read(batch)
         except errors.NonFiniteError as error:
             return f". It began with {error}"
+        except FloatingPointError:
+            pass
         return ""
 
     def measured(self, started: float) -> Epoch:
         """What the epoch that has just ended was like; perf_counter() said `started` at its beginning."""
         held = self.splits["validation"]
-        found = evaluate(held.examples, answers(self.model, [example.question for example in held.examples]))
+        found = examined(self.model, held, self.config.task)
         return Epoch(
             epoch=len(self.epochs) + 1,
             train_loss=math.fsum(self.losses) / len(self.losses),
@@ -152,6 +191,8 @@ class Loop:
         """Everything that the next step depends on: arrays by name, and facts that JSON can hold exactly."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         tensors |= {"losses": np.array(self.losses), "norms": np.array(self.norms)}
         return tensors, {
             "training": self.config.to_dict(),
@@ -174,8 +215,12 @@ class Loop:
             raise ValueError(f"{len(losses)} losses and {len(norms)} norms for {self.config.steps_per_epoch} steps")
         self.model.load_state_dict(part("model."))
         self.optimizer.load_state_dict(part("optimizer."))
+        if self.average is not None:
+            self.average.load_state_dict(part("average."))
         self.model.rng.bit_generator.state = dropout
-        self.epochs, self.losses, self.norms, self.right, self.seconds = epochs, losses, norms, right, seconds
+        self.epochs = epochs
+        self.begin_epoch()
+        self.losses, self.norms, self.right, self.seconds = losses, norms, right, seconds
 
 
 def fit(
@@ -183,6 +228,26 @@ def fit(
 ) -> Iterator[Epoch]:
     """Train in place, in memory alone; see Loop.run."""
     return Loop(model, splits, config).run(on_step)
+
+
+def range_test(
+    config: TrainConfig, splits: Mapping[str, Split], highest: float = 1.0, steps: int = 100
+) -> optim.RateRange:
+    """A model of this configuration, trained for a moment with rates that grow up to `highest`."""
+    loop = Loop(Transformer(config.model, seed=config.seed), splits, config)
+    train = splits["train"]
+    drawn = train.sample(steps * config.batch_size, np.random.default_rng(config.seed))
+    batches = train.batches(config.batch_size, drawn)
+
+    def step(lr: float) -> float:
+        loop.optimizer.lr = lr
+        try:
+            loop.step(next(batches))
+        except TrainingError:
+            return math.nan
+        return loop.losses[-1]
+
+    return optim.rate_range(step, highest * 1e-5, highest, steps)
 
 
 def finite(loss: float) -> float:
@@ -195,6 +260,19 @@ def all_right(logits: Array, targets: Array) -> NDArray[np.bool]:
     """Is the most likely token the right one, for a decoder at every place that is asked for? (B,)"""
     hits: NDArray[np.bool] = logits.argmax(-1) == targets
     return hits if hits.ndim == 1 else np.all(hits | (targets == PAD), axis=1)
+
+
+def examined(model: Transformer, split: Split, task: Task) -> Evaluation:
+    """Whole answers, generated; of text, which has no right end, the tokens that the model expected after all others.
+    """
+    if task.exact:
+        return evaluate(split.examples, answers(model, [example.question for example in split.examples], task))
+    right, count = 0, 0
+    with inference(model):
+        for tokens, targets in split.batches(100):
+            right += int(((model(tokens).numpy().argmax(-1) == targets) & (targets != PAD)).sum())
+            count += int((targets != PAD).sum())
+    return Evaluation(count, right / count, {"text": right / count}, {}, [])
 
 
 def mean_loss(model: Transformer, split: Split, batch_size: int = 500) -> float:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from transformer.checkpoint import CheckpointError, load_model, remove_stale, save_model, write_atomically
-from transformer.evaluate import Evaluation, evaluate
-from transformer.generate import answers
-from transformer.loop import Epoch, Loop, TrainingError, fit
+from transformer.evaluate import Evaluation
+from transformer.loop import Epoch, Loop, TrainingError, examined, fit
 from transformer.model import Transformer
 from transformer.plan import TrainConfig, refuse_if_too_large
 from transformer.runs import find_run, folder_of_a_run, load_state, locked, new_run, save_state
@@ -98,7 +97,7 @@ def resume(
 
 def started(config: TrainConfig) -> Loop:
     """Before the first step."""
-    splits = make_splits(config.task, config.seed, config.decoder)
+    splits = make_splits(config.task, config.seed, config.decoder, config.counted)
     return Loop(Transformer(config.model, seed=config.seed), splits, config)
 
 
@@ -123,10 +122,11 @@ def finished(loop: Loop, folder: Path, on_epoch: OnEpoch, progress: bool) -> Out
                     saved = time.monotonic()
 
             for epoch in loop.run(on_step):
-                facts = {"training": config.to_dict(), "epoch": epoch.epoch}
-                if epoch.rank >= max(earlier.rank for earlier in loop.epochs):
-                    save_model(best, model, **facts)
-                save_model(last, model, **facts)
+                facts = about(config, epoch.epoch)
+                with loop.weights():
+                    if epoch.rank >= max(earlier.rank for earlier in loop.epochs):
+                        save_model(best, model, **facts)
+                    save_model(last, model, **facts)
                 save_state(folder, loop)
                 write_metrics(folder, loop)
                 if on_epoch is not None:
@@ -136,15 +136,20 @@ def finished(loop: Loop, folder: Path, on_epoch: OnEpoch, progress: bool) -> Out
         caught = getattr(stop, "number", signal.SIGINT)
         if loop.whole:
             save_state(folder, loop)
-        save_model(last, model, training=config.to_dict(), epoch=len(loop.epochs))
+        with loop.weights():
+            save_model(last, model, **about(config, len(loop.epochs)))
     found = None
     if caught is None:
-        test = loop.splits["test"].examples
         try:
-            found = evaluate(test, answers(load_model(best)[0], [example.question for example in test]))
+            found = examined(load_model(best)[0], loop.splits["test"], config.task)
         except KeyboardInterrupt:  # what was trained is saved already
             caught = signal.SIGINT
     return Outcome(folder, model.num_parameters(), loop.epochs, found, caught)
+
+
+def about(config: TrainConfig, epoch: int) -> dict[str, Any]:
+    """What a checkpoint says beside the weights."""
+    return {"training": config.to_dict(), "epoch": epoch, "vocabulary": list(config.task.vocabulary.tokens)}
 
 
 def write_metrics(folder: Path, loop: Loop) -> None:

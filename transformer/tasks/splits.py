@@ -1,107 +1,27 @@
-"""What a model learns: questions with answers, split so that none is both learnt and tested, and dealt in batches.
+"""Examples, split so that none is both learnt and tested, and dealt in batches.
 
 Of the digit operations over 0-9 with three arguments only 5,000 inputs exist. Sampling first and splitting after
 would put most test inputs into the training set too; so the inputs are split, and each split is sampled.
-
-A further task is a class with a name and `examples`; splitting, balancing and batching work on its texts.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.tokens import EOS, OPERATIONS, PAD, Question, parse, spell
+from transformer.tasks.task import Example, Task
+from transformer.tokens import EOS, PAD
+from transformer.tokens import spell as spell_lessons
 
-__all__ = ["Batch", "DigitTask", "Example", "Split", "Task", "make_splits"]
+__all__ = ["Batch", "Split", "make_splits", "padded"]
 
 Ints = NDArray[np.int64]
+Spell = Callable[[str], list[int]]
 
-POOL = 10_000  # inputs of one operation, at most; where more exist, that many distinct ones are drawn
 HELD_OUT = 0.1  # of the inputs of an operation, for validation, and as much again for the test
-ANSWERS = {
-    "First": lambda rows: rows[:, 0],
-    "Second": lambda rows: rows[:, 1],
-    "Last": lambda rows: rows[:, -1],
-    "Max": lambda rows: rows.max(axis=1),
-    "Min": lambda rows: rows.min(axis=1),
-}
-
-
-class Example(NamedTuple):
-    """A question, its answer, and the operation it is counted under."""
-
-    question: str
-    answer: str
-    operation: str
-
-
-class Task(Protocol):
-    """What splits and training ask of a task."""
-
-    def examples(self, rng: np.random.Generator) -> list[Example]:
-        """Distinct questions: all there are, or a drawn sample of them."""
-
-    def check(self, question: str) -> None:
-        """Raises InputError for a question that does not belong to the task."""
-
-    def answer(self, question: str) -> str:
-        """The right answer. Raises InputError like check."""
-
-
-@dataclass(frozen=True)
-class DigitTask:
-    """First, Second, Last, Max and Min of `arguments` numbers in 0..upper."""
-
-    upper: int = 9
-    arguments: int = 3
-
-    def __post_init__(self) -> None:
-        for name, least in (("upper", 1), ("arguments", 2)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} = {value!r}: it must be a whole number, {least} or more")
-        if self.upper >= 10**18:
-            raise ValueError(f"upper = {self.upper}: numbers have at most 18 digits")
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest question."""
-        return 3 + self.arguments * (len(str(self.upper)) + 1) - 1
-
-    @property
-    def longest_answer(self) -> int:
-        return len(str(self.upper))
-
-    def examples(self, rng: np.random.Generator) -> list[Example]:
-        """Up to POOL distinct inputs of each operation; which ones is drawn where there are more."""
-        found = []
-        for operation in OPERATIONS:
-            rows = self.inputs(rng)
-            questions = [str(Question(operation, tuple(row))) for row in rows.tolist()]
-            answers = ANSWERS[operation](rows).tolist()
-            found += [Example(q, str(a), operation) for q, a in zip(questions, answers, strict=True)]
-        return found
-
-    def inputs(self, rng: np.random.Generator) -> Ints:
-        """Distinct rows of arguments, (n, arguments)."""
-        base, width = self.upper + 1, self.arguments
-        if width * math.log(base) < math.log(POOL) + 1e-9:
-            return np.arange(base**width)[:, None] // base ** np.arange(width)[::-1] % base
-        rows = np.unique(rng.integers(0, base, (2 * POOL, width)), axis=0)
-        return rng.permutation(rows)[:POOL]
-
-    def check(self, question: str) -> None:
-        parse(question, self.arguments, self.upper)
-
-    def answer(self, question: str) -> str:
-        operation, numbers = parse(question, self.arguments, self.upper)
-        return str(ANSWERS[operation](np.array([numbers]))[0])
 
 
 class Batch(NamedTuple):
@@ -110,15 +30,24 @@ class Batch(NamedTuple):
     tokens: Ints
     targets: Ints
 
+    def parts(self, count: int) -> Iterator[Batch]:
+        """Itself in up to `count` parts, as equal as can be."""
+        for rows in np.array_split(np.arange(len(self.tokens)), min(count, len(self.tokens))):
+            yield self if count == 1 else Batch(self.tokens[rows], self.targets[rows])
+
 
 class Split:
-    """Examples as arrays, and ways to go through them."""
+    """Examples as arrays, and ways to go through them; the arguments are those of `arrays`."""
 
-    def __init__(self, examples: Sequence[Example], decoder: bool) -> None:
+    def __init__(
+        self, examples: Sequence[Example], decoder: bool, spell: Spell = spell_lessons, loss: str = "answer",
+        ends: bool = True,
+    ) -> None:  # fmt: skip
         if not examples:
             raise ValueError("a split needs at least one example")
         self.examples = list(examples)
-        self.tokens, self.targets = arrays(self.examples, decoder)
+        self._spelling = decoder, spell, loss, ends
+        self.tokens, self.targets = arrays(self.examples, *self._spelling)
         # Cells: the examples of one operation and one answer, next to each other in `_order`; cells of one operation
         # next to each other too. `_edges` runs up to k + 1 within operation k, in steps as large as a cell is likely.
         names = {name: number for number, name in enumerate(dict.fromkeys(e.operation for e in examples))}
@@ -148,6 +77,21 @@ class Split:
         drawn: Ints = self._order[self._start[cell] + rng.integers(0, self._size[cell])]
         return rng.permutation(drawn)
 
+    def easiest(self, share: float) -> Split:
+        """The shortest `share` of the examples of each operation, one at least."""
+        order = np.argsort((self.tokens != PAD).sum(axis=1), kind="stable")
+        rank: dict[str, int] = {}
+        total: dict[str, int] = {}
+        for example in self.examples:
+            total[example.operation] = total.get(example.operation, 0) + 1
+        kept = []
+        for k in order:
+            operation = self.examples[k].operation
+            rank[operation] = rank.get(operation, 0) + 1
+            if rank[operation] <= max(1, share * total[operation]):
+                kept.append(int(k))
+        return Split([self.examples[k] for k in sorted(kept)], *self._spelling)
+
     def batches(self, size: int, indices: Ints | None = None) -> Iterator[Batch]:
         """Batches of `size`, the last one perhaps smaller, cut to their longest row; all in order by default."""
         indices = np.arange(len(self)) if indices is None else indices
@@ -158,7 +102,7 @@ class Split:
             yield Batch(tokens[:, :longest], targets[:, :longest] if targets.ndim == 2 else targets)
 
 
-def make_splits(task: Task, seed: int, decoder: bool = False) -> dict[str, Split]:
+def make_splits(task: Task, seed: int, decoder: bool = False, loss: str = "answer") -> dict[str, Split]:
     """train, validation and test: disjoint, settled by the seed, with the same share of every operation.
 
     Of each answer of an operation one input is for training, as long as there are no more answers than training has
@@ -183,15 +127,19 @@ def make_splits(task: Task, seed: int, decoder: bool = False) -> dict[str, Split
         for name, end in ends.items():
             parts[name] += shuffled[start:end]
             start = end
-    return {name: Split(examples, decoder) for name, examples in parts.items()}
+    spell = task.vocabulary.spell
+    return {name: Split(examples, decoder, spell, loss, task.exact) for name, examples in parts.items()}
 
 
-def arrays(examples: Sequence[Example], decoder: bool) -> tuple[Ints, Ints]:
+def arrays(
+    examples: Sequence[Example], decoder: bool, spell: Spell = spell_lessons, loss: str = "answer", ends: bool = True
+) -> tuple[Ints, Ints]:
     """Tokens and targets.
 
     encoder  the question → the one token of its answer
     decoder  question, answer, each token but the last → the next token, PAD while the question lasts:
              Max(1,6,2)6 → · · · · · · · 6 [EOS]
+             with loss = "all" the question's tokens too; without `ends` nothing after the answer's last token
     """
     questions = [spell(example.question) for example in examples]
     answers = [spell(example.answer) for example in examples]
@@ -203,8 +151,12 @@ def arrays(examples: Sequence[Example], decoder: bool) -> tuple[Ints, Ints]:
                     "token: train a decoder, or keep numbers to 0-9"
                 )
         return padded(questions), np.array([answer[0] for answer in answers], np.int64)
-    asked = [[PAD] * (len(q) - 1) + a + [EOS] for q, a in zip(questions, answers, strict=True)]
-    return padded([q + a for q, a in zip(questions, answers, strict=True)]), padded(asked)
+    rows = [q + a for q, a in zip(questions, answers, strict=True)]
+    following = [row[1:] + ([EOS] if ends else []) for row in rows]
+    if loss == "answer":
+        for question, row in zip(questions, following, strict=True):
+            row[: len(question) - 1] = [PAD] * (len(question) - 1)
+    return padded(rows if ends else [row[:-1] for row in rows]), padded(following)
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Ints:
