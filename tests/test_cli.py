@@ -64,7 +64,7 @@ def test_options_reach_the_configuration(tmp_path, capsys):
     options = "--norm pre --activation gelu --positions rotary --pooling mean --dropout 0.1 --upper 4 --arguments 2"
     code, _, _ = call(capsys, "train", *SIZES, *options.split(), "--seed", "3", "--batch-size", "50", runs=tmp_path)
     config = json.loads((tmp_path / "encoder-1" / "config.json").read_text())
-    assert code == 0 and config["task"] == {"upper": 4, "arguments": 2}
+    assert code == 0 and config["task"] == {"name": "digits", "upper": 4, "arguments": 2, "fewest": 0}
     assert (config["seed"], config["batch_size"], config["lr"]) == (3, 50, 0.01)
     chosen = ("norm", "activation", "positions", "pooling", "dropout", "embed_dim")
     assert [config["model"][name] for name in chosen] == ["pre", "gelu", "rotary", "mean", 0.1, 16]
