@@ -29,7 +29,6 @@ from transformer.plan import TrainConfig
 from transformer.report import figures, measures
 from transformer.report.terminal import counted, percent
 from transformer.tasks import Example, make_splits
-from transformer.tokens import VOCABULARY, encode
 
 __all__ = ["Report", "measure", "write_report"]
 
@@ -61,15 +60,17 @@ def measure(
     questions: Sequence[str] = (), moments: Sequence[tuple[int, Array]] = (),
 ) -> Report:  # fmt: skip
     """Everything about a trained model. questions: those to be looked at closely; else one of each operation."""
+    if not config.task.exact:
+        raise ValueError(f"a report is about answers that are right or wrong; the task {config.task.name} has none")
     splits = make_splits(config.task, config.seed, config.decoder)
     test = splits["test"]
-    found = evaluate(test.examples, answers(model, [example.question for example in test.examples]))
+    found = evaluate(test.examples, answers(model, [example.question for example in test.examples], config.task))
     chosen = [Example(question, config.task.answer(question), "") for question in questions]
     parts, step = measures.costs(model, splits["train"], config.batch_size)
     return Report(
         name=name, config=config, model=model, metrics=metrics, test=found,
         hardest=measures.hardest(model, test),
-        readings=[measures.read(model, example) for example in chosen or one_of_each(test.examples)],
+        readings=[measures.read(model, example, config.task) for example in chosen or one_of_each(test.examples)],
         entropy=measures.attention_entropy(model, test),
         calibration=measures.calibration(model, test),
         costs=parts, step=step,
@@ -226,7 +227,7 @@ def sureness(report: Report) -> str:
 
 def embeddings(report: Report) -> str:
     last = report.moments[-1][1]
-    labels = VOCABULARY[: len(last)]
+    labels = report.config.task.vocabulary.tokens[: len(last)]
     mean, axes, shares = measures.principal_axes(last)
     if len(axes) < 2:
         return "<p>A single dimension has no plane.</p>"
@@ -255,7 +256,7 @@ def costs(report: Report) -> str:
 
 
 def graph(report: Report) -> str:
-    tokens = np.array([encode(report.readings[0].question, report.config.model.max_seq_len)])
+    tokens = np.array([report.readings[0].tokens])
     try:
         return picture(str(draw(report.model(tokens), "svg", budget=120)), "The computation graph of one answer")
     except errors.AutodiffError as error:

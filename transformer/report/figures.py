@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from transformer.checkpoint import write_atomically
 from transformer.report.measures import Calibration, Reading
-from transformer.tokens import VOCABULARY
 
 __all__ = [
     "attention_figure",
@@ -135,7 +134,7 @@ def by_epoch(panel: Any, x: Sequence[int]) -> None:
 
 def attention_figure(reading: Reading) -> str:
     """The weights of every block (row) and head (column); a square's row is the token that looks."""
-    labels = [VOCABULARY[token] for token in reading.tokens]
+    labels = reading.labels
     L, H = len(reading.attention), len(reading.attention[0])
 
     def draw(figure: Any) -> None:
@@ -151,7 +150,7 @@ def attention_figure(reading: Reading) -> str:
 
 def matters_figure(reading: Reading) -> str:
     """Three answers to the question which token matters, side by side as bars."""
-    labels = [VOCABULARY[token] for token in reading.tokens]
+    labels = reading.labels
     parts = (
         ("occlusion: log p lost", reading.occlusion),
         ("attention roll-out", reading.rollout),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tinygrad_edu import functional, gradients, nn, optim
 from transformer.generate import inference
 from transformer.model import Transformer
-from transformer.tasks import Example, Split
-from transformer.tokens import PAD, encode, spell
+from transformer.tasks import Example, Split, Task
+from transformer.tokens import PAD, VOCABULARY, encode, spell
 
 __all__ = [
     "Calibration",
@@ -51,16 +51,20 @@ class Reading:
     answer: str
     probability: float  # of the right answer's first token
     tokens: list[int]
+    labels: list[str]  # the tokens as text
     attention: list[Array]
     occlusion: Array
     rollout: Array
     gradient: Array
 
 
-def read(model: Transformer, example: Example) -> Reading:
-    """Look at how the model reads one question whose answer is known."""
-    tokens = encode(example.question, model.config.max_seq_len)
-    wanted = spell(example.answer)[0]
+def read(model: Transformer, example: Example, task: Task | None = None) -> Reading:
+    """Look at how the model reads one question whose answer is known; without a task, one of the lessons."""
+    words, encoded, spelt = (VOCABULARY, encode, spell) if task is None else (
+        task.vocabulary.tokens, task.encode, task.vocabulary.spell
+    )  # fmt: skip
+    tokens = encoded(example.question, model.config.max_seq_len)
+    wanted = spelt(example.answer)[0]
     with inference(model):
         logits, attention = model([tokens], return_attention=True)
         weights = [each.numpy()[0] for each in attention]
@@ -69,8 +73,8 @@ def read(model: Transformer, example: Example) -> Reading:
         hidden[range(len(tokens)), 0, 0, range(len(tokens))] = False
         occluded = log_chances(model([tokens] * len(tokens), mask=hidden))[:, wanted]
     return Reading(
-        example.question, example.answer, float(np.exp(sure)), tokens, weights, sure - occluded,
-        rollout(model, weights), gradient_times_input(model, tokens, wanted),
+        example.question, example.answer, float(np.exp(sure)), tokens, [words[token] for token in tokens], weights,
+        sure - occluded, rollout(model, weights), gradient_times_input(model, tokens, wanted),
     )  # fmt: skip
 
 
