@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.profiler import profile
     from tinygrad_edu.recompute import checkpoint
-    from tinygrad_edu.render import contributions, draw, draw_passes, lifetimes, replay, trace_backward
+    from tinygrad_edu.render import contributions, draw, draw_passes, expand, lifetimes, replay, trace_backward
 
 __all__ = [
     "Tensor",
@@ -38,6 +38,7 @@ __all__ = [
     "draw",
     "draw_passes",
     "errors",
+    "expand",
     "explain",
     "functional",
     "grad",
@@ -66,7 +67,7 @@ __all__ = [
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
     "checkpoint": "recompute", "contributions": "render", "derive": "formulas", "draw": "render",
-    "draw_passes": "render",
+    "draw_passes": "render", "expand": "render",
     "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
     "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
 }  # fmt: skip

@@ -14,6 +14,7 @@ from tinygrad_edu.render.picture import draw
 from tinygrad_edu.render.player import replay
 from tinygrad_edu.render.shown import Drawn, Format, Image
 from tinygrad_edu.render.trace import trace_backward
+from tinygrad_edu.render.zoom import expand, expansion_view, scalars
 
 __all__ = [
     "Contributions",
@@ -25,7 +26,10 @@ __all__ = [
     "contributions",
     "draw",
     "draw_passes",
+    "expand",
+    "expansion_view",
     "lifetimes",
     "replay",
+    "scalars",
     "trace_backward",
 ]
