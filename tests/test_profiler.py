@@ -56,6 +56,8 @@ def test_a_view_makes_no_bytes_and_an_array_its_own():
     x = leaf(3, 4)
     view, array = events(lambda: x.T * 2.0)
     assert (view.bytes, array.bytes) == (0, 96)
+    (merged,) = events(lambda: functional.linear(leaf(2, 3, 4), np.ones((4, 7)), np.ones(7)))
+    assert merged.bytes == 2 * 3 * 7 * 8  # a view of its own product
 
 
 def test_the_parts_add_up_and_follow_each_other():

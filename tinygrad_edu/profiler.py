@@ -10,7 +10,7 @@ import gc
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_edu.graph import STATE, Node, Pick, location, next_number, user_origin
+from tinygrad_edu.seals import root_of
 
 __all__ = ["Event", "Profile", "profile"]
 
@@ -155,7 +156,7 @@ def profile(f: Callable[..., Any], *args: Any, warmup: int = 1) -> Profile:
     def watch(operation: Any, inputs: Any, keywords: Any, value: Any) -> None:
         nonlocal clock
         now = perf_counter()
-        size, new = measured(value)
+        size, new = measured(value, inputs)
         pairs = products[next_number() + 1] = pairs_of(operation, inputs, size)
         flops = 2 * pairs or elements_of(operation, (*inputs, value))
         notes.append((operation.name, "forward", STATE.get().scope, user_origin(2), clock, now, new, flops))
@@ -165,7 +166,7 @@ def profile(f: Callable[..., Any], *args: Any, warmup: int = 1) -> Profile:
         nonlocal clock
         now = perf_counter()
         if not isinstance(node.operation, Pick):
-            _, new = measured(share)
+            _, new = measured(share, (g, *(node.saved or ())))
             # A product's share is a product of as many pairs; but a bias, its third argument, gets a sum.
             pairs = products.get(node.number, 0) if place < 2 else 0
             flops = 2 * pairs or elements_of(node.operation, (g, share))
@@ -189,14 +190,16 @@ def profile(f: Callable[..., Any], *args: Any, warmup: int = 1) -> Profile:
     return Profile(tuple(events), spent, value)
 
 
-def measured(value: Any) -> tuple[int, int]:
-    """How many elements, and how many bytes that are its own."""
+def measured(value: Any, inputs: Sequence[Any]) -> tuple[int, int]:
+    """How many elements a result has, and how many bytes that are in no input: a view has none."""
     if isinstance(value, tuple):
-        parts = [measured(part) for part in value]
+        parts = [measured(part, inputs) for part in value]
         return sum(size for size, _ in parts), sum(new for _, new in parts)
-    if isinstance(value, np.ndarray):
-        return value.size, value.nbytes if value.base is None else 0
-    return 1, 0
+    if not isinstance(value, np.ndarray):
+        return 1, 0
+    root = root_of(value)
+    old = any(root is root_of(given) for given in inputs if isinstance(given, np.ndarray))
+    return value.size, 0 if old else value.nbytes
 
 
 def pairs_of(operation: Any, inputs: tuple[Any, ...], size: int) -> int:
