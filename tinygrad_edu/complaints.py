@@ -34,7 +34,9 @@ def reject(kind: type[AutodiffError], what: str) -> NoReturn:
 def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
     """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
     if isinstance(error, AutodiffError):
-        raise error
+        if re.search("Called |Recorded ", str(error)):
+            raise error
+        reject(type(error), str(error))  # a definition's own refusal: it does not know where it was called
     described = ", ".join(describe(value) for value in raw)
     where = f"Called {user_location()}"
     said = str(error).rstrip(". ")

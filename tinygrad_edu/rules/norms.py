@@ -34,6 +34,8 @@ def vector_norm(x: Any, axis: Any, ord: Any, keepdims: bool) -> Any:
         return np.max(size, axis=axis, keepdims=keepdims)
     if ord == -np.inf:
         return np.min(size, axis=axis, keepdims=keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"ord={ord!r} is for matrices; a vector's is a number, or inf")
     if ord == 0:
         raise ValueError("norm: ord=0 counts elements and has no derivative")
     total = np.sum(size**ord, axis=axis, keepdims=keepdims)
