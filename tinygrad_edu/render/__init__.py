@@ -6,7 +6,9 @@
 `render.plain` is the place to start for a picture of one's own: its View is numbers, strings and tuples.
 """
 
+from tinygrad_edu.render.audit import Audit, Judged, audit
 from tinygrad_edu.render.contribution import Contributions, contributions
+from tinygrad_edu.render.difference import Change, Difference, diff
 from tinygrad_edu.render.kept import Lifetimes, lifetimes
 from tinygrad_edu.render.lanes import draw_passes
 from tinygrad_edu.render.layout import RenderError
@@ -17,6 +19,12 @@ from tinygrad_edu.render.trace import trace_backward
 from tinygrad_edu.render.zoom import expand, expansion_view, scalars
 
 __all__ = [
+    "Audit",
+    "Change",
+    "Difference",
+    "Judged",
+    "audit",
+    "diff",
     "Contributions",
     "Drawn",
     "Format",

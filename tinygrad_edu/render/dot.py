@@ -51,9 +51,10 @@ def dot_of(
     theme: Theme = "light",
     heat: Heat | None = None,
     caption: bool = True,
+    fills: Mapping[int, str] | None = None,
 ) -> str:
     """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red. caption: with the
-    view's notes, and what the colours mean, under the graph."""
+    view's notes, and what the colours mean, under the graph. fills: number → the colour to fill that node with."""
     import graphviz
 
     colours = THEMES[theme]
@@ -90,7 +91,9 @@ def dot_of(
         role = "wrong" if node.number == wrong else role
         style = {**SHAPES[role], "class": role}
         # Pale words would drown in a strong colour.
-        words = colours._replace(pale=colours.ink, gradient=colours.ink) if role == "wrong" or warmth else colours
+        filled = node.number in (fills or {})
+        strong = role == "wrong" or warmth or filled
+        words = colours._replace(pale=colours.ink, gradient=colours.ink) if strong else colours
         if role in ("constant", "outside"):
             style["fontcolor"] = colours.pale
         else:
@@ -98,6 +101,8 @@ def dot_of(
         if warmth and role not in ("constant", "outside"):
             step = warmth.steps.get(node.number, 0)
             style |= {"fillcolor": mixed(*colours.heat, step / (STEPS - 1)), "class": f"{role} heat{step}"}
+        if fills and filled:
+            style |= {"fillcolor": fills[node.number], "style": SHAPES["operation"]["style"]}
         boxes[node.scope].node(str(node.number), label_of(node, dtype, words, known or node.number == view.output),
                                tooltip=text(tooltip(node)), **style)  # fmt: skip
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
