@@ -16,7 +16,7 @@ from tinygrad_edu import errors
 TESTS = Path(__file__).resolve().parent
 DOCS = TESTS.parent / "docs"
 # And how many blocks each has, at least.
-PAGES = {"own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5, "errors.md": 16}
+PAGES = {"own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5, "errors.md": 16, "tasks.md": 2}
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
 CUT = "-- end of a block --"
 
