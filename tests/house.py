@@ -21,7 +21,7 @@ ROWS = {
         "operation",
         "primitive forms seals",
         "rules",
-        "graph",
+        "graph extents",
         "complaints anomalies limits",
         "record backward",
         "protocols absent",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.errors import TooLargeError
+from tinygrad_edu.extents import EXTENTS, broadcast
 from tinygrad_edu.graph import user_location
 
-__all__ = ["refuse_if_too_large", "refuse_large_pair"]
+__all__ = ["refuse_growth", "refuse_if_too_large", "refuse_large_jacobian", "refuse_large_pair"]
 
 WORTH_A_LOOK = 1 << 27  # bytes; smaller results are not worth asking the system about
 
@@ -30,15 +32,15 @@ def available_bytes() -> int:
 
 
 def refuse_if_too_large(operation: Any, shape: tuple[int, ...], itemsize: int, operands: str) -> None:
-    """Raise TooLargeError if an array of this shape would not fit."""
+    """Raise TooLargeError if an array of this shape would not fit. operation: itself, or its name."""
     size = math.prod(shape) * itemsize
     if size < WORTH_A_LOOK:
         return
     free = available_bytes()
     if size > free:
         raise TooLargeError(
-            f"{operation.name}: {operands} gives shape {shape}, {size / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are "
-            f"free. If (n,) met (n, 1), give both the same shape. Called {user_location()}"
+            f"{getattr(operation, 'name', operation)}: {operands} gives shape {shape}, {size / 2**30:.3g} GiB, and "
+            f"{free / 2**30:.3g} GiB are free. If (n,) met (n, 1), give both the same shape. Called {user_location()}"
         )
 
 
@@ -54,3 +56,26 @@ def refuse_large_pair(operation: Any, x: np.ndarray, y: np.ndarray) -> None:
         except ValueError:
             return  # the operation itself will say so
     refuse_if_too_large(operation, shape, max(x.itemsize, y.itemsize), f"{x.shape} with {y.shape}")
+
+
+def refuse_growth(operation: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """The check for a call whose result may be larger than all that it is made of."""
+    extent = EXTENTS.get(operation.function) or (
+        broadcast if len(args) > 1 and getattr(operation, "elementwise", False) else None
+    )
+    if extent is None:
+        return
+    try:
+        shape = extent(*args, **keywords)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return  # a call that does not fit: the operation itself will say so
+    if shape is not None:
+        arrays = [each for each in args if isinstance(each, np.ndarray)]
+        given = " with ".join(str(each.shape) for each in arrays) or "this"
+        refuse_if_too_large(operation, shape, max((each.itemsize for each in arrays), default=8), given)
+
+
+def refuse_large_jacobian(output: Any, inputs: Iterable[Any]) -> None:
+    """The check for the derivatives of every element of an output by every element of the inputs."""
+    for x in inputs:
+        refuse_if_too_large("jacobian", output.shape + x.shape, x.dtype.itemsize, f"{output.shape} by {x.shape}")

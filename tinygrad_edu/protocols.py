@@ -11,7 +11,9 @@ import numpy as np
 
 from tinygrad_edu.complaints import complain, refuse_keyword, signature_of
 from tinygrad_edu.errors import UnsupportedError
+from tinygrad_edu.extents import EXTENTS
 from tinygrad_edu.graph import STATE, Cut, user_location, user_origin
+from tinygrad_edu.limits import refuse_growth
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, strip, unary
@@ -87,6 +89,8 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
     if whole_numbers(args, kwargs):
         return numpys_own(kind, operation, args, kwargs)
     args, kwargs = as_defined(operation, args, kwargs)
+    if operation.function in EXTENTS:
+        refuse_growth(operation, strip(args), kwargs)
     try:
         value = operation.definition(*args, **kwargs)
     except Exception as error:

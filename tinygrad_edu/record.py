@@ -14,7 +14,7 @@ from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, RuleError, ShapeError, UnsupportedError
 from tinygrad_edu.forms import elements, form_of
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, picked, record, user_location, user_origin
-from tinygrad_edu.limits import refuse_if_too_large, refuse_large_pair
+from tinygrad_edu.limits import refuse_growth, refuse_if_too_large, refuse_large_pair
 from tinygrad_edu.operation import Primitive, sequence_plan
 from tinygrad_edu.seals import guard, root_of
 
@@ -215,6 +215,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         raw = form.with_elements(args, arrays)
     else:
         raw = (*arrays, *[strip(each) for each in args[form.operands :]]) if form.closed else tuple(arrays)
+    refuse_growth(operation, raw, raw_kwargs)
     try:
         value = operation.function(*raw, **raw_kwargs)
     except Exception as error:

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_edu.backward import reachable, reverse
 from tinygrad_edu.errors import AutodiffError, CotangentError, DtypeError, NotTrackedError, UnsupportedError
 from tinygrad_edu.graph import STATE, is_recording, user_location
+from tinygrad_edu.limits import refuse_large_jacobian
 from tinygrad_edu.record import operand
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
 from tinygrad_edu.tree import flatten, leaves_like, map_tree, mismatch, paths_of
@@ -115,8 +116,7 @@ def fresh(x: Any, name: str) -> Tensor:
         raise type(error)(f"{name}: {error}") from None
     if out.dtype.kind != "f":
         raise DtypeError(
-            f"{name}: an argument of dtype {out.dtype} has no derivative; pass floats. "
-            f"Called {user_location()}"
+            f"{name}: an argument of dtype {out.dtype} has no derivative; pass floats. Called {user_location()}"
         )
     out.requires_grad = True
     return out
@@ -321,6 +321,7 @@ def block(traced: Traced, output: Any) -> list[Any]:
     """The derivatives of one output by every input; zeros for a constant."""
     if not isinstance(output, Tensor):
         return [np.zeros(np.shape(output) + x.shape, x.dtype) for x in traced.inputs]
+    refuse_large_jacobian(output, traced.inputs)
     rows = []
     for place in np.ndindex(output.shape):
         unit = np.zeros(output.shape, output.dtype)

@@ -1,0 +1,55 @@
+"""A result that would not fit in memory is refused with its size, before NumPy is asked to allocate it."""
+
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import Tensor, extents, hessian, jacobian, limits
+from tinygrad_edu.errors import TooLargeError
+
+N = 2000
+ROOM = 4 << 20  # bytes; an N×N result takes eight times that
+x = Tensor(np.linspace(0.0, 1.0, N), requires_grad=True)
+column, places = x[:, None], np.broadcast_to(np.zeros(1, int), (N, N))
+
+GROWING = {
+    "sum": lambda: x + column, "remainder": lambda: x % column, "where": lambda: np.where(column > 0, x, 0.0),
+    "maximum": lambda: np.maximum(x, column), "matmul": lambda: column @ x[None], "outer": lambda: np.outer(x, x),
+    "ufunc outer": lambda: np.subtract.outer(x, x), "kron": lambda: np.kron(x, x),
+    "clip": lambda: np.clip(x, column, 1),
+    "broadcast_to": lambda: np.broadcast_to(x, (N, N)), "tile": lambda: np.tile(x, (N, 1)),
+    "repeat": lambda: np.repeat(x, N), "repeat each": lambda: np.repeat(x, np.full(N, N)),
+    "repeat rows": lambda: np.repeat(column, N, axis=1), "pad": lambda: np.pad(x, (N * N, 0)),
+    "pad edge": lambda: np.pad(x, N * N, mode="edge"), "diag": lambda: np.diag(x), "diagflat": lambda: np.diagflat(x),
+    "einsum": lambda: np.einsum("i,j->ij", x, x), "take": lambda: np.take(x, places), "index": lambda: x[places],
+    "take_along_axis": lambda: np.take_along_axis(x[None], places, 1), "stack": lambda: np.stack([x] * N),
+    "concatenate": lambda: np.concatenate([x] * N), "tensordot": lambda: np.tensordot(x, x, 0),
+    "jacobian": lambda: jacobian(np.sin)(np.ones(N)), "hessian": lambda: hessian(lambda t: (t * t).sum())(np.ones(N)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", GROWING)
+def test_result_too_large_is_refused_before_it_is_allocated(what, monkeypatch):
+    monkeypatch.setattr(limits, "WORTH_A_LOOK", 1 << 10)
+    monkeypatch.setattr(limits, "available_bytes", lambda: ROOM)
+    monkeypatch.setattr("tinygrad_edu.record.MANY", 1 << 10)
+    monkeypatch.setattr(extents, "MANY", 1 << 10)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError) as caught:
+            GROWING[what]()
+        assert tracemalloc.get_traced_memory()[1] < ROOM
+    finally:
+        tracemalloc.stop()
+    said = r"gives shape \([\d, ]+\), [\d.e+-]+ GiB, and [\d.e+-]+ GiB are free\..* at test_limits\.py:\d+"
+    assert re.search(said, str(caught.value), re.S), str(caught.value)
+
+
+def test_what_fits_is_not_refused(monkeypatch):
+    monkeypatch.setattr(limits, "WORTH_A_LOOK", 1 << 10)
+    monkeypatch.setattr(limits, "available_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(extents, "MANY", 1 << 10)
+    for call in (GROWING["where"], GROWING["tile"], GROWING["index"], GROWING["einsum"], GROWING["pad"]):
+        assert call().size >= N * N
