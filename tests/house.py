@@ -44,7 +44,7 @@ ROWS = {
         "model plan",
         "checkpoint",
         "generate evaluate",
-        "beam optimisation",
+        "beam moments optimisation",
         "loop",
         "runs",
         "train report troubles",

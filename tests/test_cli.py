@@ -42,7 +42,7 @@ def test_training_ends_with_the_one_line_that_matters(tmp_path, capsys):
     for words in ("of 500 unseen inputs right", "parameters, 2 epochs", "backward code written: 0 lines", "mine"):
         assert words in last
     assert sorted(os.listdir(tmp_path / "mine")) == [
-        "best.safetensors", "config.json", "curves.svg", "last.safetensors", "metrics.jsonl",
+        "best.safetensors", "config.json", "curves.svg", "history.safetensors", "last.safetensors", "metrics.jsonl",
         "state-00000005.safetensors", "state-00000010.safetensors",
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, functional
-from transformer import Transformer, TransformerConfig
+from transformer import Transformer, TransformerConfig, moments
 from transformer.cli import main
 from transformer.generate import inference
 from transformer.report import measures
@@ -96,7 +96,7 @@ def test_attention_that_looks_everywhere_has_the_entropy_of_a_uniform_choice():
     split = make_splits(TASK, 0)["test"]
     lengths = [len(encode(example.question)) for example in split.examples]
     assert len(set(lengths)) == 1
-    np.testing.assert_allclose(measures.attention_entropy(model, split), np.log(lengths[0]))
+    np.testing.assert_allclose(moments.attention_entropy(model, split), np.log(lengths[0]))
 
 
 class Fixed(Transformer):

@@ -36,7 +36,7 @@ def all_of(folder):
     about["epochs"] = [without_seconds(epoch) for epoch in about["epochs"]]
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     about["metrics"] = [without_seconds(json.loads(line)) for line in lines]
-    models = {name: (folder / f"{name}.safetensors").read_bytes() for name in ("best", "last")}
+    models = {name: (folder / f"{name}.safetensors").read_bytes() for name in ("best", "last", "history")}
     arrays = {name: (array.dtype, array.shape, array.tobytes()) for name, array in tensors.items()}
     facts = {key: value for key, value in about.items() if key not in ("seconds", "checksums")}
     return models, arrays, facts, (folder / "config.json").read_bytes()

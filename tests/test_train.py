@@ -44,7 +44,7 @@ def test_a_run_holds_its_configuration_its_metrics_two_models_and_its_states(tmp
     outcome = train(CONFIG, tmp_path)
     states = [f"state-{step:08}.safetensors" for step in (4, 8)]
     assert sorted(os.listdir(tmp_path)) == [
-        "best.safetensors", "config.json", "last.safetensors", "metrics.jsonl", *states
+        "best.safetensors", "config.json", "history.safetensors", "last.safetensors", "metrics.jsonl", *states
     ]  # fmt: skip
     assert TrainConfig.from_dict(json.loads((tmp_path / "config.json").read_text())) == CONFIG
     assert lines_of(tmp_path) == [dataclasses.asdict(epoch) for epoch in outcome.epochs]

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_edu import Tensor, draw, errors, functional, replay
 from transformer import live, options, report
-from transformer.checkpoint import CheckpointError, load_model
+from transformer.checkpoint import CheckpointError, load_model, load_tensors
 from transformer.evaluate import Evaluation
 from transformer.generate import ask
 from transformer.loop import examined, mean_loss, range_test
@@ -179,7 +179,9 @@ def report_command(args: argparse.Namespace) -> int:
         config.task.check(question)
     folder = path.parent
     metrics = report.read_metrics(folder / "metrics.jsonl")
-    page, *numbers = write_report(measure(folder.name, model, config, metrics, args.questions), folder)
+    history, _ = load_tensors(folder / "history.safetensors")
+    moments = sorted((int(epoch), table) for epoch, table in history.items())
+    page, *numbers = write_report(measure(folder.name, model, config, metrics, args.questions, moments), folder)
     print(f"{page}: open it in a browser; its numbers are in {' and '.join(file.name for file in numbers)}")
     return 0
 

@@ -13,13 +13,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_edu import detect_anomaly, errors, functional, optim
+from transformer import moments
 from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers, inference
 from transformer.model import Transformer
@@ -50,6 +51,9 @@ class Epoch:
     lr: float  # of the last step
     gradient_norm: float  # before clipping, mean over the steps
     seconds: float  # the one number that the seed does not settle
+    gradient_norms: dict[str, float] = field(default_factory=dict)  # of each layer, in the last step, before clipping
+    update_ratios: dict[str, float] = field(default_factory=dict)  # of each layer, in the last step
+    attention_entropy: dict[str, float] = field(default_factory=dict)  # of each head, on held-out examples, in nats
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -62,6 +66,8 @@ class Loop:
 
     losses, norms  of the steps of this epoch so far; their number is the place in the epoch
     right          how many examples of this epoch were answered rightly
+    layers         gradient_norms and update_ratios, measured in the epoch's last step
+    moments        the embedding table (V, D) after some epochs, from 0: the start
     whole          False while a step is being made: what is there then is nothing to save
     """
 
@@ -71,6 +77,8 @@ class Loop:
         self.optimizer = make_optimizer(config, self.parameters)
         self.average = optim.MovingAverage(self.parameters, config.average) if config.average else None
         self.epochs: list[Epoch] = []
+        self.layers: dict[str, dict[str, float]] = {}
+        self.moments = {0: model.embedding.weight.numpy()}
         self.whole = True
         self.begin_epoch()
 
@@ -116,6 +124,8 @@ class Loop:
                     on_step(self.losses[-1])
             with self.weights():
                 measured = self.measured(started)
+                if moments.is_a_moment(measured.epoch) or measured.epoch == self.config.epochs:
+                    self.moments[measured.epoch] = self.model.embedding.weight.numpy()
             self.epochs.append(measured)
             self.begin_epoch()
             yield self.epochs[-1]
@@ -128,6 +138,8 @@ class Loop:
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below
                 value, right = self.read(batch)
+                last = len(self.losses) + 1 == self.config.steps_per_epoch
+                norms = moments.gradient_norms(self.parameters) if last else {}
                 norm = optim.clip_grad_norm(self.parameters, self.config.clip)
         except FloatingPointError as error:
             self.model.rng.bit_generator.state = dropout
@@ -135,8 +147,12 @@ class Loop:
                 f"epoch {len(self.epochs) + 1}, step {len(self.losses) + 1}: {error}; try a smaller lr than "
                 f"{self.config.lr}{self.first_bad_operation(batch)}"
             ) from None
+        before = self.model.state_dict() if last else {}
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if last:
+            ratios = moments.update_ratios(before, self.model.state_dict())
+            self.layers = {"gradient_norms": norms, "update_ratios": ratios}
         if self.average is not None:
             self.average.update()
         self.right += right
@@ -175,6 +191,7 @@ class Loop:
         """What the epoch that has just ended was like; perf_counter() said `started` at its beginning."""
         held = self.splits["validation"]
         found = examined(self.model, held, self.config.task)
+        entropy = moments.attention_entropy(self.model, held)
         return Epoch(
             epoch=len(self.epochs) + 1,
             train_loss=math.fsum(self.losses) / len(self.losses),
@@ -184,6 +201,10 @@ class Loop:
             operations=found.operations,
             lr=self.optimizer.schedule(self.optimizer.steps - 1),
             gradient_norm=math.fsum(self.norms) / len(self.norms),
+            attention_entropy={
+                f"block {block}, head {head}": float(value) for (block, head), value in np.ndenumerate(entropy)
+            },
+            **self.layers,
             seconds=time.perf_counter() - started,
         )
 
@@ -193,10 +214,12 @@ class Loop:
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        tensors |= {f"embedding.{epoch}": table for epoch, table in self.moments.items()}
         tensors |= {"losses": np.array(self.losses), "norms": np.array(self.norms)}
         return tensors, {
             "training": self.config.to_dict(),
             "epochs": [dataclasses.asdict(epoch) for epoch in self.epochs],
+            "layers": self.layers,
             "right": self.right,
             "seconds": self.seconds,
             "dropout": self.model.rng.bit_generator.state,
@@ -218,6 +241,8 @@ class Loop:
         if self.average is not None:
             self.average.load_state_dict(part("average."))
         self.model.rng.bit_generator.state = dropout
+        self.layers = about["layers"]
+        self.moments = {int(epoch): table for epoch, table in part("embedding.").items()}
         self.epochs = epochs
         self.begin_epoch()
         self.losses, self.norms, self.right, self.seconds = losses, norms, right, seconds

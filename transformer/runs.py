@@ -1,7 +1,7 @@
 """A run's folder runs/NAME/: who may write into it, and what a training that was stopped goes on from.
 
     config.json          what the run depends on
-    metrics.jsonl        a line for each epoch
+    metrics.jsonl        a line for each epoch             history.safetensors  embeddings after some of them
     best.safetensors     the model of the best epoch     last.safetensors  of the last
     state-N.safetensors  all that step N + 1 depends on; the newest few are kept, should one be damaged
     curves.svg           drawn at the end
@@ -72,7 +72,7 @@ def folder_of_a_run(folder: Path, there: bool) -> Iterator[None]:
             yield
     except BaseException:
         if not there and not (folder / "last.safetensors").exists():
-            for name in ("config.json", "metrics.jsonl", "best.safetensors"):
+            for name in ("config.json", "metrics.jsonl", "history.safetensors", "best.safetensors"):
                 (folder / name).unlink(missing_ok=True)
             for state in states(folder):
                 state.unlink()

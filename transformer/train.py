@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformer.checkpoint import CheckpointError, load_model, remove_stale, save_model, write_atomically
+from transformer.checkpoint import CheckpointError, load_model, remove_stale, save_model, save_tensors, write_atomically
 from transformer.evaluate import Evaluation
 from transformer.loop import Epoch, Loop, TrainingError, examined, fit
 from transformer.model import Transformer
@@ -153,6 +153,8 @@ def about(config: TrainConfig, epoch: int) -> dict[str, Any]:
 
 
 def write_metrics(folder: Path, loop: Loop) -> None:
+    """What the epochs so far measured: numbers as lines of JSON, and how the embeddings moved."""
+    save_tensors(folder / "history.safetensors", {str(epoch): table for epoch, table in loop.moments.items()}, {})
     lines = [json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in loop.epochs]
     write_atomically(folder / "metrics.jsonl", "".join(lines).encode())
 

@@ -25,6 +25,7 @@ from transformer.checkpoint import write_atomically
 from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers
 from transformer.model import Transformer
+from transformer.moments import attention_entropy
 from transformer.plan import TrainConfig
 from transformer.report import figures, measures
 from transformer.report.terminal import counted, percent
@@ -71,10 +72,10 @@ def measure(
         name=name, config=config, model=model, metrics=metrics, test=found,
         hardest=measures.hardest(model, test),
         readings=[measures.read(model, example, config.task) for example in chosen or one_of_each(test.examples)],
-        entropy=measures.attention_entropy(model, test),
+        entropy=attention_entropy(model, test),
         calibration=measures.calibration(model, test),
         costs=parts, step=step,
-        moments=[*moments, (len(metrics), model.embedding.weight.numpy())],
+        moments=list(moments) or [(len(metrics), model.embedding.weight.numpy())],
     )  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def as_json(report: Report) -> str:
         "attention_entropy": report.entropy,
         "calibration": dataclasses.asdict(report.calibration),
         "costs": [dataclasses.asdict(cost) for cost in (*report.costs, report.step)],
-        "embedding": report.moments[-1][1],
+        "embedding": report.model.embedding.weight.numpy(),
     }
     return json.dumps(content, indent=1, default=lambda value: value.tolist()) + "\n"
 
@@ -226,7 +227,7 @@ def sureness(report: Report) -> str:
 
 
 def embeddings(report: Report) -> str:
-    last = report.moments[-1][1]
+    last = report.model.embedding.weight.numpy()
     labels = report.config.task.vocabulary.tokens[: len(last)]
     mean, axes, shares = measures.principal_axes(last)
     if len(axes) < 2:

@@ -25,7 +25,6 @@ __all__ = [
     "Calibration",
     "Cost",
     "Reading",
-    "attention_entropy",
     "calibration",
     "cosines",
     "costs",
@@ -116,20 +115,6 @@ def gradient_times_input(model: Transformer, tokens: Sequence[int], wanted: int)
         model.train(training)
     found: Array = (slope.numpy() * rows).sum(axis=-1)
     return found
-
-
-def attention_entropy(model: Transformer, split: Split, count: int = 64) -> Array:
-    """Mean entropy of the attention rows of each block and head, (L, H), in nats; log T if all look everywhere."""
-    (tokens, _), *_ = split.batches(count)
-    with inference(model):
-        _, attention = model(tokens, return_attention=True)
-    rows = np.array(tokens != PAD)[:, None, :]  # (B, 1, T): queries that are there
-    found = []
-    for each in attention:
-        weights = each.numpy()
-        entropy = -(weights * np.log(np.where(weights > 0, weights, 1))).sum(axis=-1)  # (B, H, T)
-        found.append((entropy * rows).sum(axis=(0, 2)) / rows.sum())
-    return np.array(found)
 
 
 @dataclass(frozen=True)
