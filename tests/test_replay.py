@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, functional, replay, scope
-from tinygrad_edu.render import RenderError, player
-from tinygrad_edu.render.layout import can_lay_out
+from tinygrad_edu import Tensor, contributions, functional, replay, scope, trace_backward
+from tinygrad_edu.render import RenderError, contribution, player
+from tinygrad_edu.render import ledger as ledger_module
+from tinygrad_edu.render.layout import TooSlow, can_lay_out
 from tinygrad_edu.render.ledger import ledger_of
 from tinygrad_edu.render.page import page
 from tinygrad_edu.testing import programs
@@ -91,6 +92,40 @@ def test_without_graphviz_the_page_says_so_and_has_all_steps(undrawn):
     text = replay(network()[0])
     assert "no Graphviz here" in text and "<svg" not in text
     assert len(facts(text)["steps"]) == 9
+
+
+def test_a_drawing_that_takes_too_long_is_folded_further(monkeypatch):
+    tried = []
+
+    def slow(dot, format):
+        tried.append(dot.count("shape="))
+        raise TooSlow("dot takes too long")
+
+    monkeypatch.setattr(player, "lay_out", slow)
+    y = Tensor(np.ones(3), requires_grad=True, name="x")
+    for _ in range(60):
+        y = np.tanh(y)
+    text = replay(np.sum(y))
+    assert len(tried) == 3 and "dot takes too long" in text and "62 nodes drawn as 15" not in text
+    assert "62 nodes drawn as 12" in text and len(facts(text)["steps"]) == 61
+
+
+def test_of_a_graph_that_is_too_large_to_be_seen_the_beginning_of_the_pass_is_shown(undrawn, monkeypatch):
+    """Its nodes are numbered among themselves, and the gradients are there all the same."""
+    for module in (ledger_module, contribution):
+        monkeypatch.setattr(module, "LARGE", 400)
+    x = y = Tensor(0.5, requires_grad=True, name="x")
+    for _ in range(260):
+        y = y * 0.999 + x
+    known = facts(replay(y, steps=10))
+    assert known["all"] == 520 and len(known["steps"]) == 10
+    assert len(known["nodes"]) < 30
+    (number, about), *others = known["leaves"]
+    y.backward(retain_graph=True)
+    assert others == [] and about["rows"] == [[x.grad.item()]]
+    assert known["nodes"][str(number)]["expects"] == 261
+    assert "steps more are not told here" in trace_backward(y, steps=3)
+    assert contributions(y, x).ways == 261
 
 
 def test_the_page_is_the_same_in_every_run_and_is_what_the_file_holds(tmp_path):

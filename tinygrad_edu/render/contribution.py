@@ -14,6 +14,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tinygrad_edu.errors import NotTrackedError, ShapeError
 from tinygrad_edu.graph import Node, user_location
 from tinygrad_edu.render.amounts import amount, norm_of
 from tinygrad_edu.render.labels import printable, shape_text
+from tinygrad_edu.render.summary import LARGE, has_over
 from tinygrad_edu.render.trace import calls_of
 from tinygrad_edu.render.view import argument_name, numbered
 from tinygrad_edu.tensor import Tensor, cotangent_of
@@ -129,27 +131,30 @@ def contributions(
 
     # No cotangent is asked for by name, so that the pass is that of backward(); the weight's is the sum of its shares.
     reverse({output._node: seed}, tell=tell)
-    view, numbers = numbered(output)
-    if target not in numbers:
+    ways, best = walked(output._node, told)
+    if target not in ways:
         which = f"{weight.name or 'the weight'} {list(weight.shape)}"
         raise NotTrackedError(f"the output does not depend on {which}. Called {user_location()}")
-    calls = calls_of(view)
-    ways, best = walked(output._node, told)
     mine = [(node, place, g, share) for node, place, g, share in told if node.sources[place] is target]
+    way = strongest(target, output._node, best)
+    part = None
+    if has_over(output._node, LARGE):
+        part = sorted({*way, *(node for node, *_ in mine)}, key=attrgetter("number"))
+    view, numbers = numbered(output, part=part)
+    calls = calls_of(view)
     total = sum_of([share for *_, share in mine]) if mine else seed
-    parts = fractions([share for *_, share in mine], total)
+    found = fractions([share for *_, share in mine], total)
     uses = []
-    for (node, place, g, share), fraction in zip(mine, parts, strict=True):
+    for (node, place, g, share), fraction in zip(mine, found, strict=True):
         argument = argument_name(node, node.plan.pullbacks[place][0])
         about = view.nodes[numbers[node]]
         where = " ".join([printable(about.where or ""), *([f"in {printable(about.scope)}"] if about.scope else [])])
         cut = None if axis is None else pieces(node, place, g, axis)
         uses.append(Use(numbers[node], calls[numbers[node]], argument, where.strip(), share, fraction, ways[node], cut))
-    way = strongest(target, output._node, best)
-    part = best[target][0] if target in best else 0.0
+    log_part = best[target][0] if target in best else 0.0
     name = weight.name or calls[numbers[target]]
     return Contributions(
-        name, total, tuple(uses), ways[target], tuple(calls[numbers[node]] for node in way), part, tuple(labels)
+        name, total, tuple(uses), ways[target], tuple(calls[numbers[node]] for node in way), log_part, tuple(labels)
     )
 
 

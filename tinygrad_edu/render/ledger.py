@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tinygrad_edu.errors import NotTrackedError
 from tinygrad_edu.graph import Node, Pick, user_location
 from tinygrad_edu.operation import needs_of
 from tinygrad_edu.render.formulas import Formulas
+from tinygrad_edu.render.summary import LARGE, has_over
 from tinygrad_edu.render.view import View, argument_name, numbered
 from tinygrad_edu.source import remark, source_line, source_text
 from tinygrad_edu.tensor import Tensor, cotangent_of
@@ -99,6 +101,9 @@ class Ledger:
     steps      in the engine's order; turns: how many there were, more than steps if only the first were asked for
     gradients  by the leaf's number
     counts     how many shares a node got in all, by its number and, for one of several outputs, by which
+    sent       how many shares there were in all
+
+    If only the first steps of a pass over more than 50,000 nodes were asked for, the view is of these steps alone.
     """
 
     view: View
@@ -107,6 +112,7 @@ class Ledger:
     turns: int
     gradients: dict[int, Any]
     counts: dict[tuple[int, int | None], int]
+    sent: int
 
     @property
     def shares(self) -> tuple[Share, ...]:
@@ -177,8 +183,12 @@ def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False, step
     seed = cotangent_of(output, gradient)
     heard = Heard(math.inf if steps is None else steps)
     found = reverse({output._node: seed}, tell=heard.tell)
-    view, numbers = numbered(output)
-    for leaf in list(found):
+    leaves = [node for node in found if node.plan is None]
+    part = None
+    if steps is not None and has_over(output._node, LARGE):
+        part = sorted({output._node, *leaves, *(node for node, *_ in heard.told)}, key=attrgetter("number"))
+    view, numbers = numbered(output, part=part)
+    for leaf in leaves:
         heard.settle(leaf, found[leaf])
     operands = {(edge.target, edge.argument): edge.source for edge in view.edges}
     rules: dict[Callable[..., Any], Rule] = {}
@@ -198,9 +208,9 @@ def ledger_of(output: Tensor, gradient: Any = None, formulas: bool = False, step
         if k + 1 == len(heard.told) or heard.told[k + 1][0] is not node:
             kept.append(Step(len(kept), numbers[node], g, kept_by(node), tuple(shares)))
             shares = []
-    leaves = {numbers[node]: g for node, g in found.items() if node.operation is None}
-    counts = {(numbers[node], place): count for (node, place), count in heard.counts.items()}
-    return Ledger(view, seed, tuple(kept), heard.turns, leaves, counts)
+    gradients = {numbers[leaf]: found[leaf] for leaf in leaves}
+    counts = {(numbers[node], place): count for (node, place), count in heard.counts.items() if node in numbers}
+    return Ledger(view, seed, tuple(kept), heard.turns, gradients, counts, sum(heard.counts.values()))
 
 
 def rule_of(node: Node, argument: int, known: dict[Callable[..., Any], Rule]) -> Rule:

@@ -19,7 +19,7 @@ from tinygrad_edu.render.amounts import amount, amount_data
 from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.fold import boxes_of, fold
 from tinygrad_edu.render.labels import printable, shape_text
-from tinygrad_edu.render.layout import RenderError, lay_out
+from tinygrad_edu.render.layout import RenderError, TooSlow, lay_out
 from tinygrad_edu.render.ledger import Ledger, Rule, Step, ledger_of
 from tinygrad_edu.render.page import inline_svg, page
 from tinygrad_edu.render.trace import calls_of, counted, name_of, tells_more
@@ -30,6 +30,7 @@ __all__ = ["replay"]
 BUDGET = 150  # nodes of the drawing: beyond that a step cannot be seen in it
 STEPS = 400  # of the page: about 2 kB each
 LISTED = 100  # shares of one node
+LEAST = 12  # nodes to which the drawing is folded when its layout takes too long
 
 
 def replay(
@@ -66,14 +67,18 @@ def replay(
 
 def drawn(ledger: Ledger, budget: int) -> tuple[str, list[str], list[int]]:
     """The SVG, or words that say why there is none; what was folded; and which box of the drawing each node is in."""
-    view = ledger.view
-    seen = fold(view._replace(notes=()), budget)  # that there are no gradients yet is no news here
-    notes, seen = list(seen.notes), seen._replace(notes=())
-    try:
-        svg = lay_out(dot_of(seen, "TB"), "svg").decode()
-    except RenderError as error:
-        return f'<p class="without">{html.escape(printable(str(error), 400))}</p>', notes, boxes_of(view, seen)
-    return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes_of(view, seen)
+    view = ledger.view._replace(notes=())  # that there are no gradients yet is no news here
+    while True:
+        seen = fold(view, budget)
+        notes, seen = list(seen.notes), seen._replace(notes=())
+        boxes = boxes_of(view, seen)
+        try:
+            svg = lay_out(dot_of(seen, "TB"), "svg").decode()
+            return inline_svg(svg, "The graph; each operation and leaf can be clicked"), notes, boxes
+        except RenderError as error:
+            if not isinstance(error, TooSlow) or budget <= LEAST:
+                return f'<p class="without">{html.escape(printable(str(error), 400))}</p>', notes, boxes
+        budget = max(LEAST, min(budget, len(view.nodes)) // 4)
 
 
 def facts_of(ledger: Ledger, boxes: list[int]) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def body(title: str, drawing: str, notes: list[str], ledger: Ledger, facts: dict
     leaves = [f'<li><button type="button" data-leaf="{number}">{breaking(nodes[number]["name"])}</button></li>'
               for number, _ in facts["leaves"]]  # fmt: skip
     last = len(facts["steps"]) + 1
-    sizes = ", ".join([counted(ledger.turns, "step"), counted(sum(ledger.counts.values()), "share"),
+    sizes = ", ".join([counted(ledger.turns, "step"), counted(ledger.sent, "share"),
                        counted(len(ledger.gradients), "leaf")])  # fmt: skip
     told = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
     return f"""<header>

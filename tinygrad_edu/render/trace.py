@@ -84,10 +84,9 @@ class Words:
     def opening(self) -> str:
         """What is walked, and from where."""
         output = self.nodes[self.ledger.view.output]
-        shares = sum(self.ledger.counts.values())
         return (
             f"The backward pass from {name_of(output)}: {counted(self.ledger.turns, 'step')}, "
-            f"{counted(shares, 'share')}, {counted(len(self.ledger.gradients), 'leaf')}.\n"
+            f"{counted(self.ledger.sent, 'share')}, {counted(len(self.ledger.gradients), 'leaf')}.\n"
             f"It starts with the cotangent {amount(self.ledger.seed)}. In formulas z is a node's value and dz the "
             "cotangent that it got.\n"
         )

@@ -38,8 +38,12 @@ def numbered(
     seconds: Mapping[Node, float] | None = None,
     scopes: Mapping[str, Scope] | None = None,
     gradients: bool = False,
+    part: list[Node] | None = None,
 ) -> tuple[View, dict[Node, int]]:
-    """view_of(target), and the number of each recorded node in it. facts, seconds: of a run, see render/run.py."""
+    """view_of(target), and the number of each recorded node in it. facts, seconds: of a run, see render/run.py.
+
+    part: of a graph too large to be seen, these operations with what they were given, and these leaves; oldest first.
+    """
     if not isinstance(target, Tensor):
         raise TypeError(f"a picture is drawn of a Tensor, not of a {type(target).__name__}; pass an output or a loss")
     own = fact_of(target)
@@ -47,7 +51,7 @@ def numbered(
         label = target.name or (own.value if own and target.size == 1 else None) or "constant"
         only = ViewNode(0, "constant", label, target.name, "", target.shape, str(target.dtype), target.size)
         return View((with_fact(only, own),), (), 0, scopes or {}), {}
-    found = reachable([target._node])
+    found = reachable([target._node]) if part is None else part
     walk = Walk(found, known_values(found) if facts is None else dict(facts))
     if own is not None:
         walk.facts[target._node] = own
@@ -57,6 +61,9 @@ def numbered(
     if gradients:
         walk.gradients, why = gradients_of(target)
     notes = [why] if why else missing(found, walk.gradients)
+    for node in part or ():
+        if node.plan is None and node is not target._node:
+            walk.add(node)
     return walk.view(target._node, scopes or {}, tuple(notes)), walk.numbers
 
 
