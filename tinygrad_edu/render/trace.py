@@ -129,7 +129,8 @@ class Words:
             return [*told, f"    Rule: {rule.where}, whose text is not there to be read."]
         if "\n" not in rule.source:
             return [*told, f"    Rule, {rule.where}: {rule.source}"]
-        return [*told, f"    Rule, {rule.where}:", textwrap.indent(rule.source, "      ")]
+        source = "\n".join(line for line in rule.source.splitlines() if line.strip())  # a blank one ends a paragraph
+        return [*told, f"    Rule, {rule.where}:", textwrap.indent(source, "      ")]
 
     def sums(self) -> str:
         """Every leaf's gradient, as the sum that it is."""
