@@ -185,3 +185,12 @@ def test_masked_scores_are_no_anomaly():
 def test_outside_the_context_nothing_is_looked_for():
     with np.errstate(all="ignore"):
         assert np.log(leaf(0.0)).item() == -np.inf
+
+
+def test_overflow_of_a_sum_of_shares_is_found():
+    w = Tensor(np.array([0.5], np.float16), requires_grad=True)
+    with detect_anomaly():
+        loss = w * np.float16(60000) + w * np.float16(50000)
+        with pytest.raises(NonFiniteError, match=r"other consumers, its share = [56]0000 makes inf at \[0\].*float16"):
+            loss.backward(np.ones(1, np.float16))
+    assert w.grad is None

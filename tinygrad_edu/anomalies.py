@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.graph import STATE, Node, node_location, user_location
 
-__all__ = ["check_backward", "check_forward", "detect_anomaly"]
+__all__ = ["check_backward", "check_forward", "check_sum", "detect_anomaly"]
 
 REMEDIES = {
     "log": "log of something that reached 0: keep it above with log(x + eps), or use log_softmax or logsumexp, which "
@@ -24,6 +24,7 @@ REMEDIES = {
     "multiply": "an overflow, or 0 · inf: scale the factors down",
     "matmul": "an overflow: look at the size of both factors, and at the learning rate",
 }
+REMEDIES.update(log10=REMEDIES["log"], square=REMEDIES["multiply"], sum=REMEDIES["matmul"], einsum=REMEDIES["matmul"])
 REMEDIES.update(log1p=REMEDIES["log"], log2=REMEDIES["log"], reciprocal=REMEDIES["divide"], expm1=REMEDIES["exp"])
 
 
@@ -76,6 +77,18 @@ def check_backward(node: Node, argument: int, g: Any, share: Any, slope_may_be_i
         f"{first_bad(share)} from a finite cotangent ({ranges(('g', *names), (g, *(node.saved or ())))}). "
         f"{remedy(node.label)}Recorded {node_location(node)}"
     )
+
+
+def check_sum(node: Node, held: Any, share: Any) -> None:
+    """Raise if a finite share, added to the finite ones of other consumers, gives a NaN or inf."""
+    total = strip(held) + strip(share)
+    if is_finite(held) and is_finite(share) and not is_finite(total):
+        raise NonFiniteError(
+            f"backward of {node.label}: added to the shares of other consumers, "
+            f"{ranges(('its share',), (share,))} makes "
+            f"{first_bad(total)}: an overflow of {total.dtype}. Scale the loss down. Recorded "
+            f"{node_location(node)}"
+        )
 
 
 def strip(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.anomalies import check_backward
+from tinygrad_edu.anomalies import check_backward, check_sum
 from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError
 from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, node_location, picked
 from tinygrad_edu.seals import changed
@@ -141,6 +141,8 @@ def reverse(
                 if careful:
                     if anomaly or plan.foreign:
                         check_backward(node, argument, g, share, slope_may_be_infinite=not anomaly)
+                    if anomaly and held is not None:
+                        check_sum(node, held, share)
                     if tell is not None:
                         tell(node, place, g, made, share, held)
                 if held is None:
