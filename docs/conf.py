@@ -1,6 +1,8 @@
 """The site: prose in MyST, the reference from the docstrings, the table of operations from the registry."""
 
+import contextlib
 import os
+import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -15,6 +17,7 @@ import operations_page  # noqa: E402
 import subgradients_page  # noqa: E402
 
 from tinygrad_edu import replay  # noqa: E402
+from tinygrad_edu.render.layout import can_lay_out  # noqa: E402
 
 project = "tinygrad_edu"
 author = "the tinygrad_edu authors"
@@ -43,6 +46,19 @@ def as_written(app, what, name, obj, options, lines):
         lines += ["::", "", *("    " + line for line in rest), ""]
 
 
+def draw_what_the_page_draws(page, folder):
+    """Run the page's Python in the folder: each picture is what its own code makes. Without Graphviz, a hint."""
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```\n", page.read_text(encoding="utf-8"), re.M | re.S))
+    if can_lay_out():
+        with contextlib.chdir(folder), contextlib.redirect_stdout(None):
+            exec(compile(code, "rendering.py", "exec"), {"__name__": "rendering"})
+        return
+    hint = "Graphviz was not here when this page was built."
+    for name in re.findall(r'path="([^"]+)"', code):
+        box = f'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="30"><text y="20">{hint}</text></svg>'
+        (folder / name).write_text(box if name.endswith(".svg") else hint, encoding="utf-8")
+
+
 def setup(app):
     reference = HERE / "reference"
     (reference / "pages").mkdir(exist_ok=True, parents=True)
@@ -50,4 +66,5 @@ def setup(app):
     (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     replay(make_pictures.layer(), reference / "pages" / "replay.html")
+    draw_what_the_page_draws(HERE / "rendering.md", reference / "pages")
     app.connect("autodoc-process-docstring", as_written)

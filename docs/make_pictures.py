@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_edu import Tensor, draw, draw_passes, functional
+from transformer import Transformer, TransformerConfig
 
 HERE = Path(__file__).parent
 
@@ -27,6 +28,11 @@ def attention() -> Tensor:
     return functional.attention(q, k, v)
 
 
+def model() -> tuple[Transformer, list[list[int]]]:
+    """The README's transformer, at the question Max(1,6,2)."""
+    return Transformer(TransformerConfig(vocab_size=20, num_layers=6), seed=0), [[15, 17, 3, 19, 8, 19, 4, 18]]
+
+
 def layer() -> Tensor:
     """The page on the backward pass: a layer, and a penalty on its weights."""
     W = Tensor([[0.5, -0.25], [0.25, 0.5]], requires_grad=True, name="W")
@@ -36,4 +42,5 @@ def layer() -> Tensor:
 if __name__ == "__main__":
     for picture in (example, attention):
         draw(picture(), path=HERE / f"{picture.__name__}.svg")
+    draw(*model(), depth=0, path=HERE / "model.svg")
     draw_passes(layer(), HERE / "passes.svg")

@@ -18,7 +18,7 @@ from tinygrad_edu.render import draw
 from tinygrad_edu.render.plain import View, statistics_of
 from tinygrad_edu.render.run import run
 from tinygrad_edu.render.view import numbered, view_of
-from tinygrad_edu.testing.programs import programs
+from tinygrad_edu.testing import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from tinygrad_edu.render.fold import depths, parameters, parents, title
 from tinygrad_edu.render.labels import (
+    NOTHING,
     contents,
     counted,
     gradient_text,
@@ -103,8 +104,9 @@ def dot_of(
             style |= {"fillcolor": mixed(*colours.heat, step / (STEPS - 1)), "class": f"{role} heat{step}"}
         if fills and filled:
             style |= {"fillcolor": fills[node.number], "style": SHAPES["operation"]["style"]}
-        boxes[node.scope].node(str(node.number), label_of(node, dtype, words, known or node.number == view.output),
-                               tooltip=text(tooltip(node)), **style)  # fmt: skip
+        about = view.scopes.get(node.name or "", NOTHING)
+        label = label_of(node, dtype, words, known or node.number == view.output, about)
+        boxes[node.scope].node(str(node.number), label, tooltip=text(tooltip(node)), **style)
     # A box goes into the one around it when it is complete: longer paths first. No recursion, however deep they nest.
     for scope in sorted(around, key=len, reverse=True):
         boxes[around[scope]].subgraph(boxes[scope])
@@ -130,15 +132,16 @@ def parameters_of(view: View, around: dict[str, str]) -> Counter[str]:
 
 def scope_label(view: View, scope: str, around: str, inside: int, pale: str) -> str:
     """attention   Attention(4 heads), 16,384 parameters"""
-    about = view.scopes.get(scope, Scope())
+    about = view.scopes.get(scope, NOTHING)
     facts = [f"{about.kind}({about.note})" if about.kind else about.note] if about.note else []
     facts += [counted(inside, about)] if inside else []
     note = f"   {small(', '.join(facts), pale)}" if facts else ""
     return f"<{escaped(title(view, scope, around))}{note}>"
 
 
-def label_of(node: ViewNode, usual_dtype: str, colours: Palette, values: bool) -> str:
-    """What it is in bold, its name, shape, value and gradient below; the dtype only where it is not the output's."""
+def label_of(node: ViewNode, usual_dtype: str, colours: Palette, values: bool, about: Scope = NOTHING) -> str:
+    """What it is in bold, its name, shape, value and gradient below; the dtype only where it is not the output's.
+    about: the scope that it stands for, if it is folded."""
     pale = colours.pale
     if node.kind == "constant":
         lines = [escaped(node.label)]
@@ -147,7 +150,7 @@ def label_of(node: ViewNode, usual_dtype: str, colours: Palette, values: bool) -
         if node.kind == "operation" and node.name:
             lines.append(f"<I>{escaped(node.name)}</I>")
         if node.kind == "folded":
-            lines += [small(line, pale) for line in contents(node)]
+            lines += [small(line, pale) for line in contents(node, about)]
         elif given := keyword_text(node):
             lines.append(small(given, colours.ink))
     shape = shape_text(node.shape)

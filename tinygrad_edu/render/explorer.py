@@ -13,7 +13,7 @@ from typing import Any
 
 from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.fold import depths, fold, folded, parents, title
-from tinygrad_edu.render.labels import contents, keyword_text, printable, shape_text
+from tinygrad_edu.render.labels import NOTHING, contents, keyword_text, printable, shape_text
 from tinygrad_edu.render.layout import lay_out
 from tinygrad_edu.render.page import inline_svg, page
 from tinygrad_edu.render.palette import Direction, Heat, Theme, heat_of
@@ -83,7 +83,7 @@ class Sheet:
             "above": self.above,
             "notes": [printable(note, 300) for note in notes],
             "nodes": {str(n.number): whole(n) for n in self.view.nodes if n.kind != "folded"},
-            "boxes": {str(n.number): box_facts(n) for n in self.view.nodes if n.kind == "folded"},
+            "boxes": {str(n.number): box_facts(n, self.view) for n in self.view.nodes if n.kind == "folded"},
             "opens": self.opens,
         }
 
@@ -155,8 +155,9 @@ def facts_of(node: ViewNode) -> dict[str, Any]:
     return {name: fact for name, fact in told.items() if fact not in (None, "")}
 
 
-def box_facts(node: ViewNode) -> dict[str, Any]:
-    told = {"label": printable(node.label), "scope": printable(node.name or "", 200), "contents": contents(node),
+def box_facts(node: ViewNode, view: View) -> dict[str, Any]:
+    about = view.scopes.get(node.name or "", NOTHING)
+    told = {"label": printable(node.label), "scope": printable(node.name or "", 200), "contents": contents(node, about),
             "shape": shape_text(node.shape) or "scalar", "dtype": node.dtype, "statistics": numbers(node.statistics),
             "gradient": numbers(node.gradient), "bytes": node.saved_bytes, "seconds": node.seconds}  # fmt: skip
     return {name: fact for name, fact in told.items() if fact not in (None, "")}

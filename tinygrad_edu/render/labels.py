@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_edu.render.plain import Scope, Statistics, ViewNode
 
 __all__ = [
+    "NOTHING",
     "contents",
     "counted",
     "gradient_text",
@@ -63,11 +64,11 @@ def keyword_text(node: ViewNode) -> str:
     return " ".join(words)
 
 
-def contents(node: ViewNode) -> list[str]:
-    """23 operations, 4 leaves; 16,384 parameters: what a folded node stands for."""
+def contents(node: ViewNode, about: Scope = NOTHING) -> list[str]:
+    """23 operations, 4 leaves; 16,384 parameters: what a folded node stands for, or each of those it stands for."""
     plural = {"operation": "operations", "leaf": "leaves", "constant": "constants"}
     lines = [", ".join(f"{n:,} {kind if n == 1 else plural[kind]}" for kind, n in node.folded if kind != "constant")]
-    return lines + ([counted(node.parameters)] if node.parameters else [])
+    return lines + ([counted(node.parameters, about)] if node.parameters else [])
 
 
 def counted(parameters: int, about: Scope = NOTHING) -> str:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from tinygrad_edu.render.fold import depths, parents, title
-from tinygrad_edu.render.labels import contents, gradient_text, printable, shape_text, value_of
+from tinygrad_edu.render.labels import NOTHING, contents, gradient_text, printable, shape_text, value_of
 from tinygrad_edu.render.plain import View, ViewNode
 
 __all__ = ["text_of"]
@@ -31,7 +31,7 @@ def text_of(view: View) -> str:
         if node.scope != open_scope:
             lines += headings(view, node.scope, open_scope, around, depth)
             open_scope = node.scope
-        lines.append(f"{'  ' * depth[node.scope]}{node.number:>{width}}  {line_of(node, arguments[node.number])}")
+        lines.append(f"{'  ' * depth[node.scope]}{node.number:>{width}}  {line_of(view, node, arguments[node.number])}")
     return "\n".join(lines) + "\n"
 
 
@@ -57,10 +57,11 @@ def reference(node: ViewNode) -> str:
     return f"#{node.number}"
 
 
-def line_of(node: ViewNode, arguments: list[str]) -> str:
+def line_of(view: View, node: ViewNode, arguments: list[str]) -> str:
     label = printable(node.label)
     if node.kind == "folded":
-        facts = [f"{label}: {', '.join(contents(node))}" + (f"  from {', '.join(arguments)}" if arguments else "")]
+        inside = ", ".join(contents(node, view.scopes.get(node.name or "", NOTHING)))
+        facts = [f"{label}: {inside}" + (f"  from {', '.join(arguments)}" if arguments else "")]
     elif node.kind == "operation":
         given = [*arguments, *(f"{name}={printable(value)}" for name, value in node.keywords)]
         facts = [f"{label}({', '.join(given)})" + (f" = {printable(node.name)}" if node.name else "")]
