@@ -15,21 +15,26 @@ from tinygrad_edu.rules.pieces import by_pieces, inner, over_rows, sums
 
 __all__ = ["cross_entropy", "layer_norm", "log_softmax", "logsumexp", "rms_norm", "softmax"]
 
-# Between −HARMLESS and HARMLESS no e^x, nor a sum of many, overflows or loses digits: rows need no shift. By itemsize.
+# Between −HARMLESS and HARMLESS no e^x, nor a sum of many, overflows or loses digits: such a row needs no shift.
+# Asked of each row for itself: what stands in another row, or behind a mask, changes no bit. By itemsize.
 HARMLESS = {4: 40.0, 8: 300.0}
 
 
 def harmless(x: Any) -> bool:
+    """Is every row? Then nobody has to look at them one by one."""
     bound = HARMLESS.get(x.dtype.itemsize, 0.0) if x.size else 0.0
     return bound > 0 and bool(np.min(x) >= -bound and np.max(x) <= bound)  # and no NaN: it compares false
 
 
 def shifted(x: Any) -> tuple[Any, Any]:
-    """x less each row's maximum, and that; or x itself and 0.0, where no row needs it. inf − inf is avoided."""
+    """x less each row's maximum, and that, (..., 1); a row that is harmless, or has no finite maximum, is less 0."""
     if harmless(x):
         return x, 0.0
     top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
-    return x - np.where(np.abs(top) == np.inf, 0.0, top).astype(x.dtype), top
+    size = np.abs(top)
+    bound = HARMLESS.get(x.dtype.itemsize, 0.0)
+    shift = np.where((size <= bound) | (size == np.inf), 0.0, top).astype(x.dtype, copy=False)
+    return x - shift, shift
 
 
 def total(e: Any) -> Any:
@@ -47,7 +52,7 @@ def softmax_value(x: Any, allowed: Any) -> Any:
         e = np.exp(x)
         e *= allowed
     else:
-        e = np.exp(shifted(np.where(allowed, x, -np.inf).astype(x.dtype))[0])
+        e = np.exp(shifted(np.where(allowed, x, -np.inf).astype(x.dtype, copy=False))[0])
     e /= total(e)
     return e
 
@@ -90,8 +95,9 @@ def log_softmax(x: Any) -> Any:
 
 @by_pieces
 def logsumexp_value(x: Any) -> Any:
-    x, top = shifted(x)
-    return np.log(total(np.exp(x))) + np.where(top == np.inf, 0.0, top).astype(x.dtype)
+    x, shift = shifted(x)
+    s = sums(np.exp(x))
+    return np.log(s + (s == 0)) + np.where(s == 0, -np.inf, shift).astype(x.dtype, copy=False)
 
 
 @primitive(lambda g, x: g * softmax(x))
