@@ -11,8 +11,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import formulas_page  # noqa: E402
 import house  # noqa: E402
 import make_pictures  # noqa: E402
+import mathjax  # noqa: E402
 import operations_page  # noqa: E402
 import subgradients_page  # noqa: E402
 
@@ -25,13 +27,16 @@ copyright = "2026, " + author
 version = release = version_of(project)
 
 extensions = ["sphinx.ext.autodoc", "myst_nb"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reference/formulas.md"]  # a part of the page on derive
 html_extra_path = ["reference/pages"]  # whole pages, which are copied as they are
 html_theme = "furo"
 html_title = project
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+html_static_path = ["reference/static"]
+MATHJAX = mathjax.fetch(HERE / "reference" / "static")
+mathjax_path = MATHJAX or mathjax.without(HERE / "reference" / "static")
 
 
 def as_written(app, what, name, obj, options, lines):
@@ -64,6 +69,7 @@ def setup(app):
     (reference / "pages").mkdir(exist_ok=True, parents=True)
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
     (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
+    (reference / "formulas.md").write_text(formulas_page.page(math=MATHJAX is not None), encoding="utf-8")
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     replay(make_pictures.layer(), reference / "pages" / "replay.html")
     draw_what_the_page_draws(HERE / "rendering.md", reference / "pages")

@@ -223,7 +223,7 @@ def test_a_notebook_shows_latex_and_a_terminal_text():
     assert bundle["text/plain"] == found.text == str(found) == repr(found)
     assert bundle["text/latex"] == found._repr_latex_() == f"$$\n{found.latex}\n$$"
     assert found.text == "forward   Y = X W\nbackward  dX = dY Wᵀ\n          dW = Xᵀ dY"
-    assert found.latex.startswith("\\begin{aligned}\n") and found.latex.count("\\\\\n") == 2
+    assert found.latex.startswith("\\begin{aligned}\n") and found.latex.count("\\\\[3pt]\n") == 2
     assert list(found.gradients) == ["X", "W"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Derivation:
     """The forward and the backward pass of a function, line by line.
 
     output     the name of the result; its cotangent is given, and is 1 for a scalar
+    inputs     the arrays that it was derived with, and the constants that were met; rest: what f was given besides
     gradients  argument → the expression of its gradient
     """
 
@@ -33,6 +34,7 @@ class Derivation:
     backward: tuple[Line, ...]
     output: str
     inputs: Mapping[str, np.ndarray]
+    rest: Mapping[str, Any]
     letters: Letters
 
     @property
@@ -62,7 +64,7 @@ class Derivation:
         rows += [r"& \quad " + self.row(found[line.name]) for line in self.forward[1:]]
         rows += [r"\text{backward} & \quad " + self.row(found[line.name]) for line in self.backward[:1]]
         rows += [r"& \quad " + self.row(found[line.name]) for line in self.backward[1:]]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+        return "\\begin{aligned}\n" + " \\\\[3pt]\n".join(rows) + "\n\\end{aligned}"
 
     @staticmethod
     def row(formula: str) -> str:
@@ -145,7 +147,7 @@ def derive(
     second = derived(run, wrt, draw_inputs(inputs, sizes or {}, SECOND, 1), output)
     if first.text == second.text:
         return first
-    return Derivation(first.forward, first.backward, first.output, first.inputs, Letters({}, first.letters.scalars))
+    return replace(first, letters=Letters({}, first.letters.scalars))
 
 
 def defined(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,6 +170,7 @@ def derived(f: Callable[..., Any], wrt: str | tuple[str, ...] | None, inputs: In
     forward = lines.go_forward(output)
     forward, backward = lines.shorten(forward, lines.go_backward(wanted))
     constants = {expr.data.name: expr.data.value for expr in lines.constants.values()}
-    found = Derivation(tuple(forward), tuple(backward), lines.output, {**inputs.arrays, **constants}, inputs.letters)
+    arrays = {**inputs.arrays, **constants}
+    found = Derivation(tuple(forward), tuple(backward), lines.output, arrays, inputs.rest, inputs.letters)
     lines.check([*forward, *backward], found.evaluate(lines.trace.seed.value))
     return found
