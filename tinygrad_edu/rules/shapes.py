@@ -156,7 +156,7 @@ composite(np.hsplit)(lambda ary, indices_or_sections: split_along(ary, indices_o
 composite(np.dsplit)(lambda ary, indices_or_sections: split_along(ary, indices_or_sections, 2, 3))
 
 
-derivative(np.unstack, lambda g, axis=0: np.stack(g, axis=axis))
+derivative(np.unstack, lambda g, axis=0: np.stack(g, axis=axis[0] if isinstance(axis, tuple | list) else axis))
 
 
 # More or fewer axes
