@@ -56,6 +56,11 @@ def test_report_names_the_arguments_whose_rules_asked():
     assert found["tanh", "z"].asked_by == ("x",)
 
 
+def test_a_report_of_what_is_no_tensor_says_what_to_pass():
+    with pytest.raises(TypeError, match="a ndarray has no graph; pass the loss"):
+        memory_report(np.ones(3))
+
+
 def test_report_leaves_out_what_only_an_unwanted_gradient_would_need():
     """x is kept for y's gradient; a constant y wants none."""
     found = entries(leaf(5) * np.ones(5))

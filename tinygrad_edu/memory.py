@@ -79,8 +79,11 @@ def arrays_in(value: Any) -> list[np.ndarray]:
 def memory_report(output: Tensor) -> MemoryReport:
     """What the graph of `output` keeps, why, and the peak of its backward pass; nothing is run.
 
-    An untracked tensor keeps nothing. Scalars are not counted.
+    An untracked tensor keeps nothing. Scalars are not counted; nor is, in the peak, what a rule holds while it works,
+    nor what `checkpoint` runs again. Raises TypeError for what is no Tensor.
     """
+    if not isinstance(output, Tensor):
+        raise TypeError(f"memory_report: a {type(output).__name__} has no graph; pass the loss, a Tensor")
     kept = kept_by(reachable([output._node])) if output._node is not None else {}
     entries = tuple(entry for of_node in kept.values() for entry in of_node)
     return MemoryReport(entries, max(held_through(kept), default=0))
