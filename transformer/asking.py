@@ -1,0 +1,65 @@
+"""Questions one after the other: at a prompt, or from a file, one a line, to JSON a line each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from transformer.generate import ask
+from transformer.model import Transformer
+from transformer.tasks import Task
+from transformer.tokens import InputError
+
+__all__ = ["answered", "prompt"]
+
+WORDS = "an empty line or Ctrl-D ends; arrow keys bring back what was asked"
+
+
+def answered(model: Transformer, task: Task, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """For each line that is not empty its number, question, answer and the answer's probability; of a task that knows
+    the right answer that too, and whether it is the same. A line that cannot be read has an error instead.
+    """
+    for number, line in enumerate(lines, 1):
+        question = line.strip()
+        if not question:
+            continue
+        try:
+            right = task.answer(question)
+            reply = ask(model, question, task)
+        except InputError as error:
+            yield {"line": number, "question": question, "error": str(error).splitlines()[0]}
+            continue
+        ids = task.vocabulary.spell(reply.text)[: len(reply.probabilities)]
+        chances = [float(chances[token]) for chances, token in zip(reply.probabilities, ids, strict=False)]
+        found = {"line": number, "question": question, "answer": reply.text, "probability": float(np.prod(chances))}
+        yield found | ({"right": right, "correct": reply.text == right} if task.exact else {})
+
+
+def prompt(answer: Callable[[str], None], hint: str) -> None:
+    """Ask for questions until there are no more; a wrong one gets its reason, and the prompt comes back."""
+    with suppress(ImportError):
+        import readline  # noqa: F401  # input() has history and editing then
+    print(f"{hint}; {WORDS}")
+    while True:
+        try:
+            question = input("> ")
+        except EOFError:
+            print()
+            return
+        if not question.strip():
+            return
+        try:
+            answer(question)
+        except InputError as error:
+            print(error, file=sys.stderr)
+
+
+def as_lines(found: Iterable[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """JSON of each, and whether it is an answer."""
+    for one in found:
+        yield json.dumps(one, ensure_ascii=False), "error" not in one
