@@ -4,9 +4,12 @@ Knowing nothing it gives each of its 20 tokens about the same chance, so its los
 little above, for its guesses are not quite even.
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
-from tinygrad_edu import functional, optim
+from tinygrad_edu import draw, errors, functional, optim
 from transformer import Transformer, TransformerConfig
 from transformer.tokens import decode, encode, spell
 
@@ -29,3 +32,11 @@ for _ in range(6):
 
 assert 1 < losses[0] < 6 and losses == sorted(losses, reverse=True)  # one question is soon learnt by heart
 print(decode([np.argmax(model(tokens).numpy())]))  # -> 6
+
+# The model as it runs, in one file to explore: equal blocks once, every value and gradient, the parameters counted.
+page = Path(tempfile.mkdtemp()) / "model.html"
+try:
+    draw(lambda ids: functional.cross_entropy(model(ids), target), tokens, path=page, heat="gradient")
+    print(f"see {page}")
+except errors.AutodiffError as error:  # no Graphviz
+    print(error)

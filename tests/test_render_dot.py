@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, functional, nn, scope
-from tinygrad_edu.render import RenderError, draw
+from tinygrad_edu.render import RenderError, View, draw
 from tinygrad_edu.render.layout import can_lay_out, lay_out
+from tinygrad_edu.render.palette import HEATS, THEMES
+from tinygrad_edu.testing import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="the dot program is not here")
@@ -63,6 +67,19 @@ def test_every_format_is_the_same_bytes_under_every_hash_seed():
         for seed in ("0", "1", "2")
     }
     assert pictures == {"".join(draw(lesson(), format) for format in formats).encode()}
+
+
+@needs_dot
+@settings(max_examples=15)
+@given(programs(), st.integers(1, 40), st.sampled_from(sorted(THEMES)), st.sampled_from([None, *HEATS]))
+def test_dot_accepts_every_drawing_of_any_program(program, budget, theme, heat):
+    made = program(*[Tensor(x, requires_grad=True, name=f"x{k}") for k, x in enumerate(program.inputs)])
+    output = made[0] if isinstance(made, tuple) else made
+    dot = draw(output, format="dot", budget=budget, theme=theme, heat=heat)
+    done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, check=True)
+    view = View.from_json(draw(output, format="json", budget=budget))
+    assert done.stderr == b"" and done.stdout.count(b'class="node ') == len(view.nodes)
+    assert done.stdout.count(b'class="edge') == len(view.edges)
 
 
 def test_importing_the_engine_does_not_import_graphviz():

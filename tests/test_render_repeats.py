@@ -10,6 +10,7 @@ from tinygrad_edu.render import draw
 from tinygrad_edu.render.fold import fold, parents
 from tinygrad_edu.render.repeats import once
 from tinygrad_edu.render.view import view_of
+from transformer import Transformer, TransformerConfig
 
 
 def tower(blocks, spoil=lambda k, x, start: x, heads=0):
@@ -86,6 +87,16 @@ def test_a_picture_draws_rows_once_when_it_is_crowded_or_asked_to():
     assert "blocks × 4" in draw(loss, "dot", repeats=True) and "blocks × 4" in draw(loss, "dot", depth=1)
     assert " × " not in draw(loss, "dot", budget=20, repeats=False)
     assert "blocks × 4:" in draw(loss, "text", budget=6)
+
+
+def test_a_model_of_fifty_layers_is_one_block_to_look_at():
+    model = Transformer(TransformerConfig(vocab_size=20, num_layers=50, embed_dim=8, num_heads=2, ffn_dim=16), seed=0)
+    whole = view_of(model([[15, 17, 3, 19, 8, 19, 4, 18]]))
+    view = once(whole)
+    assert view.scopes["blocks.0"].alike == tuple(f"blocks.{k}" for k in range(50))
+    assert len(whole.nodes) > 1_500 and len(view.nodes) < 60
+    dot = draw(model, [[15, 17, 3, 19, 8, 19, 4, 18]], format="dot")
+    assert "Block × 50" in dot and "each" in dot and dot.count("shape=") < 60
 
 
 def test_depth_opens_so_many_scopes_and_no_more():

@@ -175,6 +175,19 @@ def test_gradients_for_the_picture_are_those_of_the_engine():
     assert told["x"] == statistics_of(gradients(loss, x).numpy()) and x.grad is None
 
 
+def test_every_output_of_an_operation_with_several_has_its_own_value():
+    def f(x):
+        u, s, vt = np.linalg.svd(x)
+        return s.sum()
+
+    view = View.from_json(draw(f, np.diag([3.0, 2.0]), format="json"))
+    told = {node.label: node.value for node in view.nodes}
+    assert told["linalg.svd[1]"] == "[3, 2]" and told["linalg.svd"] is None and told["sum"] == "5"
+    dot = draw(f, np.diag([3.0, 2.0]), format="dot")
+    assert "= [[3, 0], [0, 2]]" in dot, "and its having none hides no other"
+    assert "3 × (2,)" in draw(np.stack(np.unstack(Tensor(np.ones((3, 2)), requires_grad=True))), "dot")
+
+
 # Modules ------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from tinygrad_edu.render.labels import (
     contents,
     counted,
     gradient_text,
+    has_several,
     keyword_text,
     printable,
     shape_text,
@@ -86,7 +87,8 @@ def dot_of(
                  **{"class": "inner" if depth[scope] % 2 else "outer"})  # fmt: skip
         boxes[scope] = box
     dtype = view.nodes[view.output].dtype
-    known = all(node.statistics is not None for node in view.nodes if node.kind == "operation")  # or a few would puzzle
+    # Values in all boxes, or in none but the output's: in a few they would puzzle. Several outputs have no one value.
+    known = all(node.statistics or has_several(node) for node in view.nodes if node.kind == "operation")
     for node in view.nodes:
         role = "output" if node.number == view.output and node.kind == "operation" else node.kind
         role = "wrong" if node.number == wrong else role

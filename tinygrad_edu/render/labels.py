@@ -13,6 +13,7 @@ __all__ = [
     "contents",
     "counted",
     "gradient_text",
+    "has_several",
     "keyword_text",
     "number_text",
     "printable",
@@ -37,10 +38,16 @@ def printable(text: str, limit: int = 60) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
+def has_several(node: ViewNode) -> bool:
+    """Is it an operation with several outputs?"""
+    return any(isinstance(part, tuple) for part in node.shape)
+
+
 def shape_text(shape: tuple[Any, ...]) -> str:
-    """(8, 64); nothing for a scalar; (2, 3) (3,) for several outputs."""
+    """(8, 64); nothing for a scalar; of several outputs (2, 3) (3,), or 3 × (8, 64)."""
     if any(isinstance(part, tuple) for part in shape):
-        return " ".join(shape_text(part) or "()" for part in shape)
+        parts = [shape_text(part) or "()" for part in shape]
+        return f"{len(parts)} × {parts[0]}" if len(parts) > 1 and len(set(parts)) == 1 else " ".join(parts)
     return str(shape) if shape else ""
 
 

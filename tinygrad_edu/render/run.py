@@ -134,12 +134,17 @@ def by_node(output: Tensor, heard: list[Heard]) -> tuple[Facts, dict[Node, float
     seconds: dict[Node, float] = {}
     numbers = [each.number for each in heard]
     for node in reachable([output._node]) if output._node is not None else ():
-        if node.plan is None or type(node.operation) is Pick:
+        if node.plan is None:
             continue
-        place = bisect.bisect_right(numbers, node.number) - 1
-        if place < 0 or heard[place].operation is not node.operation:
+        maker = node.sources[0] if type(node.operation) is Pick else node
+        place = bisect.bisect_right(numbers, maker.number) - 1
+        if place < 0 or heard[place].operation is not maker.operation:
             continue  # recorded before, or by code that makes nodes of its own
         about = heard[place]
+        if maker is not node:
+            part = about.result[node.operation.index]
+            facts.update({} if part is None else {node: part})
+            continue
         seconds[node] = about.seconds
         if len(about.result) == 1 and about.result[0] is not None:
             facts[node] = about.result[0]

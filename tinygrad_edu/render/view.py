@@ -152,7 +152,8 @@ class Walk:
     def dtype(self, dtype: Any) -> str:
         text = self.dtypes.get(dtype)
         if text is None:
-            text = self.dtypes[dtype] = ", ".join(map(str, dtype)) if isinstance(dtype, tuple) else str(dtype)
+            several = dtype if isinstance(dtype, tuple) else (dtype,)
+            text = self.dtypes[dtype] = ", ".join(dict.fromkeys(map(str, several)))
         return text
 
     def line(self, node: Node) -> str | None:
