@@ -8,7 +8,7 @@ from by_hand.cases import CASES
 from by_hand.judge import assert_close
 from test_by_hand_formulas import ENGINE
 
-from tinygrad_edu import Tensor, derive, gradients
+from tinygrad_edu import Tensor, derive, gradients, nn
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import NotTrackedError, RuleError, UnsupportedError
 from tinygrad_edu.formulas import simplifier
@@ -215,6 +215,28 @@ def test_the_heads_of_an_attention_are_split_and_joined():
     text = derive(attend, X="B T D", W="D 24", W_o="D D", H=2, sizes={"D": 8}).text
     assert "Z = Q Kᵀ/2" in text and "A = softmax(Z)" in text and "dZ = A ⊙ (dA − rowsum(dA ⊙ A))" in text
     assert "dO = heads(dY W_oᵀ)" in text and "[concat(dQ) | concat(dK) | concat(dV)]" in text
+
+
+class Sublayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.up, self.down = nn.Linear(3, 5, rng=rng, dtype=float), nn.Linear(5, 3, rng=rng, dtype=float)
+
+    def forward(self, x):
+        return x + self.down(F.relu(self.up(x)))
+
+
+def test_the_parameters_of_a_module_are_derived_by_their_names():
+    layer, x = Sublayer(), np.random.default_rng(1).normal(size=(4, 3))
+    found = derive(layer, x=x)
+    assert found.text_of("H") == "H = x up.weight + up.bias"
+    assert found.latex_of("∂up.weight") == r"\overline{\mathrm{up.weight}} = x^\top \bar{H}"
+    g = np.random.default_rng(2).normal(size=(4, 3))
+    parameters = dict(layer.named_parameters())
+    engine = gradients(layer(Tensor(x)), list(parameters.values()), Tensor(g))
+    for name, wanted in zip(parameters, engine, strict=True):
+        assert_close(found.evaluate(g)[f"∂{name}"], wanted.numpy(), rtol=1e-10, name=name)
 
 
 def test_a_notebook_shows_latex_and_a_terminal_text():

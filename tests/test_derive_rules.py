@@ -70,3 +70,29 @@ def summed(share, shape):
     extra = share.ndim - len(shape)
     share = share.sum(axis=tuple(range(extra)))
     return share.sum(axis=tuple(k for k, n in enumerate(shape) if n == 1 != share.shape[k]), keepdims=True)
+
+
+T = np.array([2, 0, 2])
+INDICES = {
+    "rows of a table": (T, "da = onehot(C)ᵀ dz"),
+    "rows of a table, twice": (np.array([[1, 0], [1, 1]]), "da = flat(onehot(C))ᵀ flat(dz)"),
+    "one of each row": ((np.arange(3), T), "da = onehot(C) ⊙ dz[:, None]"),
+    "a stretch": ((slice(None), slice(1, 3)), "da = put[:, 1:3](dz)"),
+    "a row": (1, "da = put[1](dz)"),
+    "steps": (slice(None, None, 2), "da = put[::2](dz)"),
+    "a new axis": ((slice(None), None), "da = dz"),
+    "truth values": (np.array([True, False, True]), "da = put[array(3,)](dz)"),
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_the_way_back_from_an_index_is_a_formula(name):
+    index, text = INDICES[name]
+    rng = np.random.default_rng(0)
+    x = Tensor(rng.normal(size=(3, 4)), requires_grad=True)
+    y = x[index]
+    g = rng.normal(size=y.shape)
+    (part,) = local_rule(y._node)
+    assert part.text == text
+    y.backward(Tensor(g))
+    np.testing.assert_allclose(part.evaluate(g), x.grad.numpy(), rtol=1e-14)

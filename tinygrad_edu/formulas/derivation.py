@@ -125,9 +125,10 @@ def derive(
 
     inputs: one for each argument of f, by name: its shape in letters ("N D"; integers below V: "N < V", positive
     numbers "N > 0", truth values "N D bool"; "" for a scalar), a shape of numbers, an example array, or anything else,
-    which f is given as it is. wrt: the arguments to differentiate by, all float arrays if None. sizes: those of some
-    letters, where f needs them ({"D": 8, "H": 2}). output: the name of the result, L for a scalar, else Y. kernels:
-    read the rules of the kernels that stand for softmax, the norms, GELU, ... instead of their definitions.
+    which f is given as it is. wrt: the arguments to differentiate by; if None, all float arrays, and a module's
+    parameters. sizes: those of some letters, where f needs them ({"D": 8, "H": 2}). output: the name of the result, L for a
+    scalar, else Y. kernels: read the rules of the kernels that stand for softmax, the norms, GELU, ... instead of their
+    definitions.
 
     X̄ (dX in text) is the cotangent ∂L/∂X of whatever loss L comes after. Powers, quotients and functions apply element
     by element, ⊙ multiplies so; formulas hold for finite numbers. Every line was computed on the example, and is the
@@ -166,6 +167,10 @@ def derived(f: Callable[..., Any], wrt: str | tuple[str, ...] | None, inputs: In
         if name not in inputs.floats:
             raise TypeError(f"derive: wrt={name!r} is no array of floats, as {', '.join(inputs.floats) or 'none'} is")
     traced = trace(f, inputs.arrays, wanted, {**inputs.rest})
+    for name, one in traced.arrays.items():  # a module's parameters, met on the way
+        if name not in inputs.arrays:
+            inputs.arrays[name] = np.asarray(one.value)
+            wanted += [] if wrt is not None else [name]
     lines = Lines(traced, inputs)
     forward = lines.go_forward(output)
     forward, backward = lines.shorten(forward, lines.go_backward(wanted))

@@ -37,7 +37,7 @@ class Trace:
     seed: Symbol
 
     def __init__(self) -> None:
-        self.events: list[tuple[int, Operation, tuple[Any, ...], dict[str, Any], Any]] = []
+        self.events: list[tuple[int, Any, tuple[Any, ...], dict[str, Any], Any]] = []
         self.symbols: dict[int, Symbol] = {}
         self.kept: list[Any] = []  # so that no id is used twice
         self.arrays: dict[str, Symbol] = {}
@@ -59,6 +59,24 @@ class Trace:
             parts = [self.known(each) for each in value]
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         return self.symbols.get(id(value), value) if isinstance(value, np.ndarray | np.generic) else value
+
+    def meet_parameters(self) -> None:
+        """Leaves that are no arguments, such as a module's parameters: their values are what operations were given."""
+        numbers = [event[0] for event in self.events]
+        known = {*self.leaves.values()}
+        for node in self.nodes:
+            if node.plan is None or isinstance(node.operation, Pick) or known.issuperset(node.sources):
+                continue
+            _, operation, args, _, _ = self.events[bisect.bisect(numbers, node.number) - 1]
+            operands = args[0] if operation.sequence and isinstance(args[0], list | tuple) else args
+            for place, source in zip(node.plan.tracked, node.sources, strict=True):
+                if source.plan is None and source not in known:
+                    known.add(source)
+                    name = source.name or "C"
+                    while name in self.arrays:
+                        name += "_"
+                    self.leaves[name] = source
+                    self.arrays[name] = self.enter(operands[place], Symbol(operands[place], name))
 
     def read_events(self) -> list[int]:
         keys = {operation: function for function, operation in registry().items()}
@@ -98,9 +116,10 @@ def trace(f: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt: list[str
             f"derive: the function returned {type(output).__name__}, which depends on none of {', '.join(wrt)} by "
             "functions the engine knows; it returns one Tensor, computed with NumPy functions and Tensor methods"
         )
-    numbers = found.read_events()
     found.output = output._node
     found.nodes = reachable([output._node])
+    found.meet_parameters()
+    numbers = found.read_events()
     leaves = {node: found.arrays[name] for name, node in found.leaves.items()}
     for node in found.nodes:
         if node.plan is None:
