@@ -48,7 +48,7 @@ ROWS = {
         "loop",
         "runs",
         "train report troubles",
-        "live options",
+        "asking live options sweep",
         "cli",
         "__init__",
         "__main__",

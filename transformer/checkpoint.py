@@ -80,9 +80,12 @@ def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
 def check_sizes(path: Path, config: TransformerConfig, tensors: Mapping[str, Array]) -> None:
     """The tensors bear the configuration out, before a model of that size is built."""
     last = config.num_layers - 1
+    inner, width = "feed_forward.up.weight", config.ffn_dim
+    if "feed_forward" in config.without:
+        inner, width = "attention.qkv.weight", 3 * config.embed_dim
     wanted = {
         "embedding.weight": (config.vocab_size, config.embed_dim),
-        f"blocks.{last}.feed_forward.up.weight": (config.embed_dim, config.ffn_dim),
+        f"blocks.{last}.{inner}": (config.embed_dim, width),
     }
     for name, shape in wanted.items():
         if name not in tensors or tensors[name].shape != shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import shlex
@@ -15,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import Tensor, draw, errors, functional, replay
-from transformer import live, options, report
+from transformer import asking, live, options, report
 from transformer.checkpoint import CheckpointError, load_model, load_tensors
 from transformer.evaluate import Evaluation
 from transformer.generate import ask
 from transformer.loop import examined, mean_loss, range_test
 from transformer.model import Transformer
 from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
+from transformer.runs import checked
+from transformer.sweep import comparison, sweep, table, variations
 from transformer.tasks import make_splits
 from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
 from transformer.troubles import one_blas_thread, reason, silence
@@ -135,13 +138,32 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 
 def ask_command(args: argparse.Namespace) -> int:
-    model, config, _ = trained(args)
-    right = config.task.answer(args.question)
-    reply = ask(model, args.question, config.task)
+    model, config, path = trained(args)
+    if args.batch is not None:
+        if args.question is not None:
+            raise ValueError("--batch reads the questions from a file: leave out the one on the command line")
+        with contextlib.ExitStack() as stack:
+            lines = sys.stdin if args.batch == "-" else stack.enter_context(open(args.batch, encoding="utf-8"))
+            whole = True
+            for line, answer in asking.as_lines(asking.answered(model, config.task, lines)):
+                print(line, flush=True)
+                whole = whole and answer
+        return 0 if whole else 2
+    if args.question is not None:
+        show_answer(model, config, args.question)
+    else:
+        asking.prompt(lambda question: show_answer(model, config, question), f"{path.parent.name}: {config.about()}")
+    return 0
+
+
+def show_answer(model: Transformer, config: TrainConfig, question: str) -> None:
+    """The answer, the likeliest tokens of each of its places, and where every head looks."""
+    right = config.task.answer(question)
+    reply = ask(model, question, config.task)
     names = [token if token.isprintable() and token != " " else repr(token) for token in config.task.vocabulary.tokens]
     blocks = report.can_show(getattr(sys.stdout, "encoding", None))  # there may be no stdout
     verdict = "" if reply.text == right or not config.task.exact else f", which is wrong: it is {right}"
-    asked = "".join(args.question.split()) + " = " if config.task.exact else args.question
+    asked = "".join(question.split()) + " = " if config.task.exact else question
     print(f"{asked}{reply.text}{verdict}\n")
     for probabilities in reply.probabilities:
         print(report.top(probabilities, names, blocks=blocks) + "\n")
@@ -150,7 +172,6 @@ def ask_command(args: argparse.Namespace) -> int:
         print(f"layer {layer}: where each token (row) looks")
         print(report.heatmaps(weights, labels, shutil.get_terminal_size().columns, blocks) + "\n")
     print(report.legend(blocks))
-    return 0
 
 
 def generate_command(args: argparse.Namespace) -> int:
@@ -168,6 +189,28 @@ def generate_command(args: argparse.Namespace) -> int:
         live.search(model, task, questions, args.beams, args.limit, sys.stdout)
     elif questions:
         live.say(model, task, questions, sampling, args.limit, sys.stdout, sys.stdout.isatty() and not args.plain)
+    return 0
+
+
+def sweep_command(args: argparse.Namespace) -> int:
+    vary = variations(args.vary, args.ablate)
+    if not vary:
+        raise ValueError("nothing to vary: give --vary NAME=A,B or --ablate")
+    if args.resume or args.range_test:
+        raise ValueError("a sweep goes on by itself when it is started again under its name: leave out --resume")
+    folder = new_run(args.runs, None, "sweep") if args.run is None else args.runs / checked(args.run)
+
+    def tell(name: str, outcome: Outcome) -> None:
+        share = "" if outcome.test is None else f"{report.percent(outcome.test.accuracy)} right"
+        print(f"{name}: {share}, {outcome.seconds:.1f} s", flush=True)
+
+    print(table(sweep(config_of(args), vary, folder, tell)))
+    print(f"{folder / 'sweep.json'} holds the numbers; each run lies beside it: --runs {folder} --run NAME")
+    return 0
+
+
+def compare_command(args: argparse.Namespace) -> int:
+    print(comparison([find_run(args.runs, name, "config.json") for name in args.names]))
     return 0
 
 
@@ -212,6 +255,8 @@ def draw_command(args: argparse.Namespace) -> int:
     if args.part in PARTS:
         module, others = PARTS[args.part]
         target = module(model.blocks[args.layer])
+        if target is None:
+            raise ValueError(f"part = {args.part!r}: this model was built without")
         inputs = (Tensor(model.embedding(tokens).detach(), requires_grad=True, name="x"), *others)
     wishes = {name: getattr(args, name) for name in ("budget", "depth", "direction", "theme", "heat", "gradients")}
     done = []
@@ -250,7 +295,10 @@ def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
 
 
 def parser() -> argparse.ArgumentParser:
-    commands = (train_command, evaluate_command, ask_command, generate_command, report_command, draw_command)
+    commands = (
+        train_command, evaluate_command, ask_command, generate_command, sweep_command, compare_command, report_command,
+        draw_command,
+    )  # fmt: skip
     return options.parser({command.__name__.removesuffix("_command"): command for command in commands})
 
 

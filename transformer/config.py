@@ -21,6 +21,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "norm_kind": ("layer", "rms"),
 }
 SIZES = ("vocab_size", "embed_dim", "num_heads", "num_layers", "ffn_dim", "max_seq_len")
+PARTS = ("attention", "feed_forward", "norm", "residual", "positions")  # what a model can be built without
 SWITCHES = ("causal", "attention_bias", "tie_embeddings", "gated")
 
 
@@ -38,6 +39,9 @@ class TransformerConfig:
     dropout          the share zeroed after the positions are added and after each sublayer, in training mode
     norm_kind        layer norm, or the root mean square's: no mean taken away, no bias
     gated            activation(x gate) ⊙ (x up) in place of activation(x up): with "silu" SwiGLU, with "gelu" GEGLU
+
+    without          parts that are left out, to see what they are for: "attention", "feed_forward", "norm", "residual",
+                     "positions"
 
     Raises TypeError or ValueError, saying what to change.
     """
@@ -61,6 +65,7 @@ class TransformerConfig:
     dtype: str = "float32"
     norm_kind: str = "layer"
     gated: bool = False
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in SIZES:
@@ -73,6 +78,9 @@ class TransformerConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: choose {one_of(choices)}")
+        if isinstance(self.without, str) or not set(self.without) <= set(PARTS):
+            raise ValueError(f"without = {self.without!r}: choose any of {', '.join(map(repr, PARTS))}, in a tuple")
+        self._settle("without", tuple(part for part in PARTS if part in self.without))
         for name in ("dropout", "norm_eps"):
             self._settle(name, number(name, getattr(self, name)))
         if not 0 <= self.dropout < 1:
@@ -93,6 +101,8 @@ class TransformerConfig:
                 f"embed_dim = {self.embed_dim} does not split into num_heads = {self.num_heads} equal heads: "
                 f"choose num_heads from {fitting}"
             )
+        if {"attention", "feed_forward"} <= set(self.without):
+            raise ValueError("without attention and feed_forward nothing is left of a block: leave out one of them")
         if self.positions == "rotary" and self.head_dim % 2:
             raise ValueError(
                 f"positions = 'rotary' turns pairs of numbers, but embed_dim / num_heads = {self.head_dim} "
@@ -104,9 +114,14 @@ class TransformerConfig:
                 "be ignored; choose pooling = 'last', or None for logits at every position"
             )
 
-    def _settle(self, name: str, value: int | float) -> None:
+    def _settle(self, name: str, value: Any) -> None:
         """NumPy's numbers become Python's, so that the record can be written as JSON."""
         object.__setattr__(self, name, value)
+
+    @property
+    def places(self) -> str | None:
+        """The kind of positions; None for a model without."""
+        return None if "positions" in self.without else self.positions
 
     @property
     def head_dim(self) -> int:

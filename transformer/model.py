@@ -35,7 +35,7 @@ class Transformer(nn.Module):
         V, D, dtype = config.vocab_size, config.embed_dim, config.dtype
         self.embedding = nn.Embedding(V, D, rng=rng, std=std, dtype=dtype)
         self.positions = make_positions(config, rng, std)
-        self.alibi = Alibi(config) if config.positions == "alibi" else None
+        self.alibi = Alibi(config) if config.places == "alibi" else None
         self.dropout = nn.Dropout(config.dropout, rng=rng)
         self.blocks = nn.ModuleList(Block(config, rng, self.dropout) for _ in range(config.num_layers))
         self.norm = make_norm(config) if config.norm == "pre" else None

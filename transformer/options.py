@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformer import plan
+from transformer import config, plan
 from transformer.config import CHOICES, TransformerConfig
 from transformer.plan import TrainConfig
 from transformer.sampling import Sampling
@@ -31,7 +31,7 @@ RUN_OPTIONS = (
 )  # fmt: skip
 MODEL_OPTIONS = (
     "embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout", "norm", "activation", "positions", "pooling",
-    "norm_kind", "gated", "tie_embeddings", "attention_bias",
+    "norm_kind", "gated", "tie_embeddings", "attention_bias", "without",
 )  # fmt: skip
 PARTS = ("attention", "feed_forward", "norm", "block", "model", "loss")
 Command = Callable[[argparse.Namespace], int]
@@ -102,9 +102,11 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         )  # fmt: skip
         one.set_defaults(function=functions[name])
         one.add_argument("--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs live [runs]")
-        newest = "name of the new run [encoder-1, encoder-2, ...]" if name == "train" else "which run [the newest]"
-        one.add_argument("--run", metavar="NAME", help=newest)
-        if name != "train":
+        if name == "compare":
+            return one
+        new = {"train": "name of the new run [encoder-1, encoder-2, ...]", "sweep": "name of the sweep [sweep-1, ...]"}
+        one.add_argument("--run", metavar="NAME", help=new.get(name, "which run [the newest]"))
+        if name not in new:
             choices = ("best", "last")
             one.add_argument("--checkpoint", choices=choices, help="which of the run's two [best, if it is there]")
             one.add_argument("--task", metavar="FILE.py", help="the file of a task of your own that the run is on")
@@ -113,8 +115,15 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     train_options(command("train", "train a model on a task", "--decoder --task nested --option depth=2 --epochs 3"))
     command("evaluate", "measure a model on the inputs it has never seen", "--run encoder-1")
     one = command("ask", "answer one question and show how", '"Max(5,3,9)"')
-    one.add_argument("question")
+    one.add_argument("question", nargs="?", help="[without one, a prompt for many]")
+    one.add_argument("--batch", metavar="FILE", help="questions, one a line, answered as JSON lines; - reads stdin")
     generate_options(command("generate", "answer questions, or go on with a text", '"Max(5,3,9)" "Min(4,2,8)"'))
+    one = command("sweep", "train with some settings varied, side by side", "--vary seed=0,1,2 --vary num_layers=1,2")
+    one.add_argument("--vary", action="append", default=[], metavar="NAME=A,B", help="a setting and its values")
+    one.add_argument("--ablate", action="store_true", help="also without each part of the model in turn")
+    train_options(one)
+    one = command("compare", "two runs or more side by side", "encoder-1 encoder-2")
+    one.add_argument("names", nargs="+", metavar="RUN", help="which runs")
     one = command("report", "write one HTML page about a run", '--run encoder-1 "Max(5,3,9)"')
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
     draw_options(command("draw", "draw the graph of a layer", "model --format html --heat gradient"))
@@ -133,7 +142,9 @@ def train_options(one: argparse.ArgumentParser) -> None:
             default = getattr(source, name)
             flag, help = "--" + name.replace("_", "-"), f"[{default if default is not None else WANTED}]"
             choices: Sequence[str | None] = (CHOICES | plan.CHOICES).get(name, ())
-            if choices:
+            if name == "without":
+                one.add_argument(flag, nargs="+", choices=config.PARTS, help="parts that are left out [none]")
+            elif choices:
                 one.add_argument(flag, choices=[each for each in choices if each is not None], help=help)
             elif default is False:
                 one.add_argument(flag, action="store_true", default=None, help=SWITCHES[name])

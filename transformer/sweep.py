@@ -89,7 +89,8 @@ def sweep(
     groups: dict[str, list[tuple[Settings, Outcome]]] = {}
     for name, settings, plan in plans:
         place = folder / name
-        outcome = resume(place, progress=False) if (place / "config.json").exists() else train(plan, place, progress=False)
+        begun = (place / "config.json").exists()
+        outcome = resume(place, progress=False) if begun else train(plan, place, progress=False)
         if outcome.test is None:
             raise KeyboardInterrupt
         tell(name, outcome)
@@ -151,7 +152,7 @@ def comparison(folders: Sequence[Path]) -> str:
             lines.append((name, *map(str, values)))
     epochs = [read_metrics(folder / "metrics.jsonl") for folder in folders]
     lines.append(("epochs", *(str(len(each)) for each in epochs)))
-    measured = {
+    measured: dict[str, Callable[[dict[str, Any]], str]] = {
         "train loss": lambda line: f"{line['train_loss']:.4f}",
         "validation loss": lambda line: f"{line['validation_loss']:.4f}",
         "validation accuracy": lambda line: percent(line["validation_accuracy"]),

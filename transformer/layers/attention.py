@@ -23,7 +23,7 @@ class Attention(nn.Module):
     def __init__(self, config: TransformerConfig, rng: np.random.Generator) -> None:
         D, bias = config.embed_dim, config.attention_bias
         self.num_heads = config.num_heads
-        self.rotary = Rotary(config) if config.positions == "rotary" else None
+        self.rotary = Rotary(config) if config.places == "rotary" else None
         self.qkv = nn.Linear(D, 3 * D, bias, rng=rng, dtype=config.dtype)
         self.output = nn.Linear(D, D, bias, rng=rng, dtype=config.dtype)
 

@@ -77,6 +77,6 @@ class Alibi(nn.Module):
 
 def make_positions(config: TransformerConfig, rng: np.random.Generator, std: float) -> nn.Module | None:
     """What the model adds to its embeddings; None for what acts inside attention."""
-    if config.positions == "learned":
+    if config.places == "learned":
         return LearnedPositions(config, rng, std)
-    return SinusoidalPositions(config) if config.positions == "sinusoidal" else None
+    return SinusoidalPositions(config) if config.places == "sinusoidal" else None

@@ -206,6 +206,8 @@ def costs(model: Transformer, split: Split, batch_size: int, repeats: int = 7) -
     ]
     found = []
     for name, module, run in parts:
+        if module is None:  # the model was built without
+            continue
         forward, backward = timed(run, lambda y: y.backward(np.ones(y.shape, y.dtype)), repeats)
         found.append(Cost(name, module.num_parameters(), forward, backward))
     copy = Transformer(model.config)
