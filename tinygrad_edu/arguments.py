@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 LISTS = (list, tuple, int, float)
-KINDS = (Tensor, np.ndarray, np.generic)
+ARRAYS = (np.ndarray, np.generic)
 
 
 def array(x: Any) -> Any:
@@ -40,6 +40,8 @@ def array(x: Any) -> Any:
 
 def floating(x: Any) -> Any:
     """x in floating point: unsigned integers would wrap around in −x and in x − max(x)."""
+    if isinstance(x, Tensor) and x._value.dtype.kind == "f":
+        return x  # nearly always
     x = array(x)
     kind = getattr(getattr(x, "dtype", None), "kind", "")
     if kind in ("b", "i", "u"):
@@ -83,11 +85,11 @@ def same_width(function: str, x: Any, **tables: Any) -> None:
 
 
 def has_kernel(*operands: Any) -> bool:
-    """Is there a kernel for these? For floating-point Tensors and ndarrays, unless definitions() are asked for."""
+    """Is there a kernel for these, which are floating()? For Tensors and ndarrays, unless definitions() are asked for."""
     if STATE.get().defined:
         return False
     for x in operands:
-        if not (x is None or (isinstance(x, KINDS) and x.dtype.kind == "f")):
+        if not (x is None or isinstance(x, Tensor) or (isinstance(x, ARRAYS) and x.dtype.kind == "f")):
             return False
     return True
 

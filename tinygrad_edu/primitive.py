@@ -182,12 +182,18 @@ def refuse(*functions: Callable[..., Any], reason: str) -> None:
         enter(function, Refusal(function, reason))
 
 
+PLAIN = frozenset((np.ndarray, float, int, bool, str, type(None)))
+
+
 def overloads(values: tuple[Any, ...]) -> Iterator[Any]:
     """The arguments, also inside a list or tuple, that bring an __array_function__ of their own."""
     for value in values:
-        if isinstance(value, list | tuple):
+        kind = type(value)
+        if kind in PLAIN:
+            continue
+        if isinstance(value, (list, tuple)):  # noqa: UP038, half the time of list | tuple
             yield from overloads(tuple(value))
-        elif type(value) is not np.ndarray and hasattr(type(value), "__array_function__"):
+        elif hasattr(kind, "__array_function__"):
             yield value
 
 
