@@ -85,7 +85,7 @@ def same_width(function: str, x: Any, **tables: Any) -> None:
 
 
 def has_kernel(*operands: Any) -> bool:
-    """Is there a kernel for these, which are floating()? For Tensors and ndarrays, unless definitions() are asked for."""
+    """Is there a kernel for these, which are floating()? For Tensors and ndarrays, but not under definitions()."""
     if STATE.get().defined:
         return False
     for x in operands:
