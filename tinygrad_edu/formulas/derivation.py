@@ -126,9 +126,9 @@ def derive(
     inputs: one for each argument of f, by name: its shape in letters ("N D"; integers below V: "N < V", positive
     numbers "N > 0", truth values "N D bool"; "" for a scalar), a shape of numbers, an example array, or anything else,
     which f is given as it is. wrt: the arguments to differentiate by; if None, all float arrays, and a module's
-    parameters. sizes: those of some letters, where f needs them ({"D": 8, "H": 2}). output: the name of the result, L for a
-    scalar, else Y. kernels: read the rules of the kernels that stand for softmax, the norms, GELU, ... instead of their
-    definitions.
+    parameters. sizes: those of some letters, where f needs them ({"D": 8, "H": 2}). output: the name of the result; L
+    for a scalar, else Y. kernels: read the rules of the kernels that stand for softmax, the norms, GELU, ... instead of
+    their definitions.
 
     X̄ (dX in text) is the cotangent ∂L/∂X of whatever loss L comes after. Powers, quotients and functions apply element
     by element, ⊙ multiplies so; formulas hold for finite numbers. Every line was computed on the example, and is the
