@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ import numpy as np
 from transformer.generate import ask
 from transformer.model import Transformer
 from transformer.tasks import Task
-from transformer.tokens import InputError
+from transformer.tokens import PAD, InputError
 
 __all__ = ["answered", "prompt"]
 
@@ -34,9 +35,8 @@ def answered(model: Transformer, task: Task, lines: Iterable[str]) -> Iterator[d
         except InputError as error:
             yield {"line": number, "question": question, "error": str(error).splitlines()[0]}
             continue
-        ids = task.vocabulary.spell(reply.text)[: len(reply.probabilities)]
-        chances = [float(chances[token]) for chances, token in zip(reply.probabilities, ids, strict=False)]
-        found = {"line": number, "question": question, "answer": reply.text, "probability": float(np.prod(chances))}
+        likeliest = [float(np.delete(chances, PAD).max()) for chances in reply.probabilities]
+        found = {"line": number, "question": question, "answer": reply.text, "probability": math.prod(likeliest)}
         yield found | ({"right": right, "correct": reply.text == right} if task.exact else {})
 
 

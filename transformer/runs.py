@@ -55,8 +55,8 @@ def find_run(runs: Path, name: str | None = None, file: str = "last.safetensors"
 
 
 def checked(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.+-]*", name):
-        raise ValueError(f"run name {name!r}: use letters, digits and . _ + -")
+    if not re.fullmatch(r"\w[\w.,=+-]*", name):
+        raise ValueError(f"run name {name!r}: use letters, digits and . , = _ + -")
     return name
 
 

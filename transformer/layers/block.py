@@ -27,9 +27,9 @@ class Block(nn.Module):
         self.residual = "residual" not in config.without
         self.num_heads = config.num_heads
         self.attention = None if "attention" in config.without else Attention(config, rng)
-        self.norm1 = make_norm(config)
+        self.norm1 = None if self.attention is None else make_norm(config)
         self.feed_forward = None if "feed_forward" in config.without else FeedForward(config, rng)
-        self.norm2 = make_norm(config)
+        self.norm2 = None if self.feed_forward is None else make_norm(config)
         self.dropout = dropout
 
     def forward(
