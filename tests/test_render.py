@@ -238,6 +238,18 @@ def test_a_summary_loses_no_operation_and_no_parameter(steps, blocks, named):
     assert dot == draw(loss, "dot") and "too many" not in dot
 
 
+def test_what_is_large_is_summarised_whether_it_is_given_or_run(monkeypatch):
+    monkeypatch.setattr("tinygrad_edu.render.summary.LARGE", 50)
+
+    def f(x):
+        for _ in range(60):
+            x = -x
+        return x
+
+    assert draw(f, 1.0, format="text").splitlines()[0] == draw(f(leaf(name="x")), "text").splitlines()[0]
+    assert "61 operations and leaves, too many for their values" in draw(f, 1.0, format="text")
+
+
 def test_a_million_scopes_are_no_million_boxes():
     x = leaf(name="x")
     for step in range(1_500):

@@ -79,7 +79,7 @@ def test_heat_orders_nodes_by_what_is_measured():
     nodes = [ViewNode(k, "operation", "f", saved_bytes=size) for k, size in enumerate([0, 10, 1000, 100, None])]
     warmth = heat_of(nodes, "bytes")
     assert warmth.steps == {1: 1, 3: 5, 2: STEPS - 1}
-    assert warmth.legend == "Colour: bytes kept for backward, 10 (pale) to 1e+03 (strong)."
+    assert warmth.legend == "Colour: bytes kept for backward, 10 (pale) to 1,000 (strong)."
 
 
 @pytest.mark.parametrize("heat", HEATS)

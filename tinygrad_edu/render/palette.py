@@ -88,7 +88,7 @@ def heat_of(nodes: Sequence[ViewNode], by: Heat) -> Warmth:
     low, high = min(hot.values()), max(hot.values())
     span = high - low or 1.0
     steps = {n: 1 + round((STEPS - 2) * (value - low) / span) if high > low else STEPS - 1 for n, value in hot.items()}
-    least, most = f"{math.exp(low):.3g}{unit}", f"{math.exp(high):.3g}{unit}"
+    least, most = (f"{math.exp(end):{',.0f' if by == 'bytes' else '.3g'}}{unit}" for end in (low, high))
     return Warmth(steps, f"Colour: {words}, {least} (pale) to {most} (strong).")
 
 

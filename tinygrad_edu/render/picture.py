@@ -112,15 +112,18 @@ def view(target: Any, inputs: tuple[Any, ...], gradients: bool) -> View:
     from tinygrad_edu.render.summary import LARGE, has_over, summary_of
     from tinygrad_edu.render.view import numbered
 
+    output: Any = target
+    told: dict[str, Any] = {}
     if isinstance(target, Tensor) or not callable(target) or (isinstance(target, Module) and not inputs):
         if inputs:
             raise TypeError(f"inputs are for a function or a module; this is a {type(target).__name__}")
-        if isinstance(target, Tensor) and target._node is not None and has_over(target._node, LARGE):
-            return summary_of(target)
-        return numbered(target, gradients=gradients)[0]
-    given = inputs if isinstance(target, Module) else named_inputs(target, inputs)
-    output, facts, seconds = run(target, given)
-    return numbered(output, facts, seconds, scopes_of(target), gradients)[0]
+    else:
+        given = inputs if isinstance(target, Module) else named_inputs(target, inputs)
+        output, facts, seconds = run(target, given)
+        told = {"facts": facts, "seconds": seconds, "scopes": scopes_of(target)}
+    if isinstance(output, Tensor) and output._node is not None and has_over(output._node, LARGE):
+        return summary_of(output)
+    return numbered(output, **told, gradients=gradients)[0]
 
 
 def pictured(
