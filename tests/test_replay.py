@@ -1,8 +1,10 @@
 """The replay as a page: every step is the engine's, every way through it works, and no name can act."""
 
+import contextlib
 import html.parser
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from hypothesis import strategies as st
 from tinygrad_edu import Tensor, contributions, functional, replay, scope, trace_backward
 from tinygrad_edu.render import RenderError, contribution, player
 from tinygrad_edu.render import ledger as ledger_module
+from tinygrad_edu.render.fold import boxes_of, fold
 from tinygrad_edu.render.layout import TooSlow, can_lay_out
 from tinygrad_edu.render.ledger import ledger_of
 from tinygrad_edu.render.page import page
+from tinygrad_edu.render.view import view_of
 from tinygrad_edu.testing import programs
 
 X = np.array([[2.0, 1.0], [0.5, -1.0]])
@@ -159,6 +163,26 @@ def test_names_make_no_element(first, second):
     assert elements(first, second) == elements("W", "b")
 
 
+@given(st.lists(st.sampled_from(["", "a", "a.b", "a.b.c", "d"]), min_size=1, max_size=12), st.integers(1, 12))
+def test_every_node_is_found_in_the_box_that_it_is_folded_into(scopes, budget):
+    """A box counts what is in it: as many as are said to be there."""
+    y = Tensor(np.ones(2), requires_grad=True, name="x")
+    for path in scopes:
+        with contextlib.ExitStack() as stack:
+            for name in filter(None, path.split(".")):
+                stack.enter_context(scope(name))
+            y = np.tanh(y * 2.0)
+    view = view_of(y)
+    seen = fold(view, budget)
+    boxes = boxes_of(view, seen)
+    inside = {node.number: [other for other in view.nodes if boxes[other.number] == node.number] for node in seen.nodes}
+    for node in seen.nodes:
+        kinds = Counter(other.kind for other in inside[node.number])
+        assert kinds == (dict(node.folded) if node.kind == "folded" else {node.kind: 1})
+        if node.kind != "folded":
+            assert (node.label, node.scope) == (inside[node.number][0].label, inside[node.number][0].scope)
+
+
 # In a browser -----------------------------------------------------------------------------------------
 
 
@@ -189,13 +213,16 @@ def test_a_reader_steps_plays_and_jumps_and_sees_the_engines_numbers(browser, tm
         tab.press("ArrowRight")
         tab.press("ArrowRight")
         assert where(tab) == ("4 of 9", "Step 4: multiply(W, W)")
-        assert np.array_equal(shown(tab, "#now .share .total"), ledger.steps[3].shares[0].total)
+        for place, share in enumerate(ledger.steps[3].shares, 1):
+            assert np.array_equal(shown(tab, f"#now .share:nth-of-type({place}) .total"), share.total)
         assert "share 1 of 3" in tab.text("#now .share")
         assert "lambda g, y: g * y" in tab.text("#now .share pre")
         assert "dx = dz ⊙ y" in tab.text("#now .share .formula")
         assert "node 9" not in tab.text("#said") and "multiply(W, W) got [[0.1, 0.1], [0.1, 0.1]]" in tab.text("#said")
         tab.click("#previous")
         assert where(tab)[0] == "3 of 9"
+        tab.press("ArrowLeft")
+        assert where(tab)[0] == "2 of 9"
         tab.press("End")
         assert where(tab) == ("end", "The end: every gradient")
         for leaf, number in ((W, 1), (b, 3)):
