@@ -22,17 +22,18 @@ LEFT_OUT_FORMS = "`x` (2, 3) and `square` (3, 3) are Tensors that want a gradien
 
 
 def statements_of(operation):
-    """(file, first line, last) of each statement that declares an operation, or a rule that it uses."""
+    """(file, first line, last) of each statement that declares an operation, or a rule or formula that it uses."""
     rules = [rule.__code__ for rule in operation.rules if rule is not None]
     file = rules[0].co_filename
     tree, names = ast.parse(Path(file).read_text(encoding="utf-8")), {rule.co_name for rule in rules}
+    called = {name for rule in rules for name in rule.co_names}
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
         first = min([node.lineno, *(line.lineno for line in getattr(node, "decorator_list", []))])
         written = any(first <= rule.co_firstlineno <= node.end_lineno for rule in rules if rule.co_filename == file)
         used = any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node))
-        if written or (used and not isinstance(node, ast.FunctionDef)):
+        if written or (node.name in called if isinstance(node, ast.FunctionDef) else used):
             yield file, first, node.end_lineno
 
 

@@ -22,7 +22,7 @@ ROOT_2_OVER_PI, CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def where_positive(g: Any, z: Any) -> Any:
-    """g where z > 0. As a product: where() takes the same branch for element after element, or misses it."""
+    """g where z > 0. As a product: where() guesses for each element which way it goes, and is often wrong."""
     kept = (z > 0).astype(g.dtype)
     kept *= g
     return kept

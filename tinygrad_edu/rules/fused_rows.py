@@ -23,7 +23,7 @@ HARMLESS = {4: 40.0, 8: 300.0}
 def harmless(x: Any) -> bool:
     """Is every row? Then nobody has to look at them one by one."""
     bound = HARMLESS.get(x.dtype.itemsize, 0.0) if x.size else 0.0
-    return bound > 0 and bool(np.min(x) >= -bound and np.max(x) <= bound)  # and no NaN: it compares false
+    return bound > 0 and bool(x.min() >= -bound and x.max() <= bound)  # and no NaN: it compares false
 
 
 def shifted(x: Any) -> tuple[Any, Any]:
@@ -40,7 +40,8 @@ def shifted(x: Any) -> tuple[Any, Any]:
 def total(e: Any) -> Any:
     """Σ e, or 1 where that is 0: then every e is 0, and 0 / 1 is 0."""
     s = sums(e)
-    s += s == 0
+    if not s.all():
+        s += s == 0
     return s
 
 
