@@ -75,7 +75,8 @@ WIRING = {
         "the cotangent of sin at test_testing_wiring.py:", "It is not the sum of their shares."),
     "scaled": (adding("3 * (held + share)"), twice_used,
         "the cotangent of sin at test_testing_wiring.py:", "It is 3 times the sum of their shares."),
-    "seed": ((transforms.cotangent_of, ("else gradient\n", "else np.ones(output.shape)[()]\n")), twice_used,
+    "seed": (
+        (transforms.cotangent_of, ("        return value\n", "        return np.ones(output.shape)[()]\n")), twice_used,
         "the cotangent of sum at test_testing_wiring.py:", "does not start from the cotangent that it was given"),
     "pullback": (
         (transforms.Traced.pull, ("return filled if keep else [self.give(g)", "return [2 * self.give(g)")),

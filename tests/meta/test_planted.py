@@ -43,6 +43,13 @@ def test_a_wrong_line_is_found(plant):
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"the tests do not notice:\n{printed}"
 
 
+def test_every_line_still_stands_where_it_is_to_be_planted():
+    for plant in PLANTS:
+        with plant.planted():
+            pass
+    assert [plant.name for plant in PLANTS if not differs(plant)] == []
+
+
 def test_the_engine_is_whole_again_after_every_plant():
     healthy = next(plant for plant in RULES if has_witness(plant))
     before = healthy.operation.rules, healthy.operation.plans
