@@ -7,7 +7,7 @@ import operator
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, calls, checks, elementwise, key_of
+from calls import OPERATIONS, calls, checks, key_of, takes_squares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ WHOLE = (np.bool_, np.int8, np.uint8, np.int16, np.int32, np.int64, np.uint64)
 WIDER = {"interp"}
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-BINARY = [o for o in OPERATIONS if elementwise.takes_squares(o, key_of(o)) and key_of(o).nin == 2]
+BINARY = [o for o in OPERATIONS if takes_squares(o) and key_of(o).nin == 2]
 each_binary = pytest.mark.parametrize("function", [key_of(o) for o in BINARY], ids=[o.name for o in BINARY])
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, calls, checks, elementwise, key_of, without_calls
+from calls import OPERATIONS, calls, checks, squares, takes_squares, without_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-BROADCASTING = [o for o in OPERATIONS if elementwise.takes_squares(o, key_of(o))]
+BROADCASTING = [o for o in OPERATIONS if takes_squares(o)]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -49,7 +49,7 @@ def test_derivatives_of_square_arguments_are_what_finite_differences_say(operati
     """A transposed share has the right shape there, and adds up to the right sum."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        checks.first_derivative_is_judged(elementwise.square(key_of(operation), operation.domain, rng), rng)
+        checks.first_derivative_is_judged(squares(operation, rng), rng)
 
 
 @each_operation

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from calls import Call, Draw, checks
-from calls.indexing import indices
-from calls.linalg import EINSUM, MATMUL, einsum_of, rectangular, sized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, gradients
 from tinygrad_edu.rules.indexing import getitem, scatter
+from tinygrad_edu.testing.written.indexing import indices
+from tinygrad_edu.testing.written.linalg import EINSUM, MATMUL, einsum_of, rectangular, sized
 
 
 def passes(call, rng):

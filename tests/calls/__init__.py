@@ -1,22 +1,18 @@
-"""Calls of every operation in the registry, drawn.
+"""Drawn calls of every operation in the registry, for the tests of all of them.
 
-Elementwise operations are drawn from what they declare: how many arguments,
-and on which domain. Every other one has a
-function from a Draw to a Call in one of the family modules. `without_calls` names what has neither.
+What takes more than arrays has its calls in tinygrad_edu.testing.written. Elementwise operations are drawn here from
+what they declare, at values of no special kind: the kit's own decimals also meet kinks, which these tests do without.
+`without_calls` names what has neither.
 """
 
 import functools
 
+import numpy as np
 from hypothesis import strategies as st
 
-from calls import elementwise, fused, indexing, linalg, parts, reductions, shapes, signals
-from calls.draw import Call, Draw
 from tinygrad_edu.primitive import Primitive, registry
-
-WRITTEN = {
-    **elementwise.CALLS, **reductions.CALLS, **shapes.CALLS, **indexing.CALLS, **linalg.CALLS,
-    **signals.CALLS, **fused.CALLS, **parts.CALLS,
-}  # fmt: skip
+from tinygrad_edu.testing import Call
+from tinygrad_edu.testing.written import WRITTEN, Draw
 
 OPERATIONS = [
     operation
@@ -36,23 +32,49 @@ def drawn_by(operation):
     if written is not None:
         return written
     if isinstance(operation, Primitive) and operation.elementwise and None not in operation.rules:
-        return functools.partial(elementwise.derived, key_of(operation), operation.domain)
+        return functools.partial(elementwise, key_of(operation), operation.domain)
     return None
 
 
 def calls(operation):
     """A Hypothesis strategy of calls of one operation."""
     write = drawn_by(operation)
-
-    @st.composite
-    def strategy(draw):
-        return write(Draw(draw))
-
-    return strategy()
+    return st.composite(lambda draw: write(Draw(draw)))()
 
 
 def without_calls():
     return [operation.name for operation in OPERATIONS if drawn_by(operation) is None]
 
 
-__all__ = ["OPERATIONS", "Call", "Draw", "calls", "key_of", "without_calls"]
+def somewhere(rng, shape, domain):
+    """Normal values; inside a domain, away from its ends."""
+    x = rng.standard_normal(shape) * 1.5
+    if np.isfinite(domain.low) and np.isfinite(domain.high):
+        return domain.low + (domain.high - domain.low) * (0.05 + 0.9 * rng.random(shape))
+    if np.isfinite(domain.low):
+        return domain.low + np.exp(x / 2)
+    return np.where(x < 0, x - 0.3, x + 0.3) if domain.without_zero else x
+
+
+def elementwise(function, domains, d):
+    """One array for each declared domain; of two, one may be a Python number."""
+    shapes = d.broadcasting(len(domains))
+    arrays = [d.laid_out(somewhere(d.rng, *pair)) for pair in zip(shapes, domains, strict=True)]
+    if len(arrays) == 2 and d.pick(False, False, True):
+        k = d.number(2)
+        arrays[k] = float(somewhere(d.rng, (), domains[k]))
+    return Call(function, tuple(arrays))
+
+
+def takes_squares(operation):
+    """Is it a NumPy function of numbers, with a rule for each argument?"""
+    elementwise = isinstance(operation, Primitive) and operation.elementwise and None not in operation.rules
+    return elementwise and isinstance(key_of(operation), np.ufunc)
+
+
+def squares(operation, rng):
+    """All arguments square and of one size, where a share that is transposed shows by its values alone."""
+    return Call(key_of(operation), tuple(somewhere(rng, (3, 3), domain) for domain in operation.domain))
+
+
+__all__ = ["OPERATIONS", "Call", "Draw", "calls", "key_of", "squares", "takes_squares", "without_calls"]

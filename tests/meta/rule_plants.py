@@ -6,7 +6,7 @@ A plant needs a witness, a call at which it changes a gradient; without one it i
 from dataclasses import dataclass
 
 import numpy as np
-from calls import OPERATIONS, calls, checks, elementwise, key_of
+from calls import OPERATIONS, calls, checks, squares, takes_squares
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from planting import like, planted_rule
 
@@ -143,8 +143,8 @@ def is_killed(plant, number=0, examples=40):
     operation, rng = plant.operation, np.random.default_rng(number)
     try:
         with plant.planted():
-            if elementwise.takes_squares(operation, key_of(operation)):
-                judge(elementwise.square(key_of(operation), operation.domain, rng), number)
+            if takes_squares(operation):
+                judge(squares(operation, rng), number)
             battery()
     except Exception:
         return True

@@ -12,9 +12,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_edu.operation import REAL, Domain
-from tinygrad_edu.testing.decimals import WIDTH, from_bytes, from_seed
+from tinygrad_edu.testing.decimals import WIDTH, from_bytes, from_seed, interior
 
-__all__ = ["SMALL", "DrawFn", "Shape", "codes", "laid_out", "ordered_shapes", "part_of", "shape_from", "values"]
+__all__ = [
+    "DrawFn", "Shape", "codes", "laid_out", "ordered_shapes", "part_of", "shape_from", "spaced", "spaced_by", "values",
+]  # fmt: skip
 
 Shape: TypeAlias = tuple[int, ...]
 DrawFn: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
@@ -58,6 +60,36 @@ def values(draw: DrawFn, shape: Shape, domain: Domain = REAL) -> np.ndarray:
     if size > SMALL:
         return from_seed(draw(st.integers(0, 2**32 - 1)), shape, domain)
     return from_bytes(draw(codes(WIDTH * size)), domain).reshape(shape)
+
+
+def spaced(draw: DrawFn, shape: Shape, domain: Domain = REAL) -> np.ndarray:
+    """No two values nearer than an eighth, nor two absolute values; in a bounded domain, than a third of its share."""
+    size = math.prod(shape)
+    if size > SMALL:
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        order, jitter = rng.permutation(size), rng.integers(0, 256, size)
+    else:
+        raw = np.frombuffer(draw(codes(2 * size)), np.uint8).astype(np.intp)
+        order, jitter = np.argsort(np.argsort(raw[:size], kind="stable"), kind="stable"), raw[size:]
+    return spaced_by(order, jitter, domain).reshape(shape)
+
+
+def spaced_by(order: np.ndarray, jitter: np.ndarray, domain: Domain) -> np.ndarray:
+    """So many numbers in this order; jitter: a byte for each, how far it lies from the least it may be."""
+    size = order.size
+    cell = (order + 1) + (jitter >> 1) / 254.0  # gaps of a half, at least
+    away = np.round(0.25 * cell, 3)
+    if math.isfinite(domain.low) and math.isfinite(domain.high):
+        low, high = interior(domain)
+        x = low + (high - low) * cell / (size + 1)
+        x = np.where(domain.contains(x) & (x != 0), x, x + (high - low) / (8 * size + 8))
+    elif math.isfinite(domain.low):
+        x = domain.low + away
+    elif math.isfinite(domain.high):
+        x = domain.high - away
+    else:
+        x = np.where(jitter & 1, -away, away)
+    return np.asarray(x)
 
 
 def laid_out(x: np.ndarray, layout: str) -> np.ndarray:

@@ -63,6 +63,7 @@ class Pool:
 
     def __init__(self, inputs: Sequence[np.ndarray], most: int) -> None:
         self.most = most
+        self.dtype = inputs[0].dtype if inputs else REAL_NUMBERS
         self.values: list[Any] = list(inputs)
         self.known: list[Known | None] = [Known(x) for x in inputs]
         self.steps: list[Step] = []
@@ -87,7 +88,7 @@ class Pool:
         return True
 
     def judged(self, value: Any) -> Known | None:
-        if not isinstance(value, np.ndarray | np.floating) or value.dtype.kind != "f" or not 0 < value.size <= MOST:
+        if not isinstance(value, np.ndarray | np.floating) or value.dtype != self.dtype or not 0 < value.size <= MOST:
             return None
         known = Known(value)
         return known if -LARGEST <= known.bounds[0] and known.bounds[1] <= LARGEST else None  # NaN is not

@@ -65,17 +65,22 @@ def refs_in(value: Any) -> Iterator[Ref]:
 def plugged(value: Any, values: Sequence[Any]) -> Any:
     if type(value) is Ref:
         return values[value.number]
-    if type(value) is list and value and type(value[0]) is Ref:
-        return [plugged(part, values) for part in value]
+    if holds_refs(value):
+        return type(value)(plugged(part, values) for part in value)
     return value
+
+
+def holds_refs(value: Any) -> bool:
+    return type(value) in (list, tuple) and any(type(part) is Ref or holds_refs(part) for part in value)
 
 
 def named(value: Any) -> str:
     """As in source(): x0, x1, ..."""
     if type(value) is Ref:
         return f"x{value.number}"
-    if type(value) is list and value and type(value[0]) is Ref:
-        return f"[{', '.join(map(named, value))}]"
+    if holds_refs(value):
+        inside = ", ".join(map(named, value))
+        return f"[{inside}]" if type(value) is list else f"({inside},)"
     return literal(value)
 
 
@@ -155,7 +160,7 @@ def pruned(inputs: Sequence[np.ndarray], steps: Sequence[Step], ends: Sequence[i
     def moved(value: Any) -> Any:
         if type(value) is Ref:
             return Ref(place[value.number])
-        return [moved(part) for part in value] if type(value) is list and value and type(value[0]) is Ref else value
+        return type(value)(moved(part) for part in value) if holds_refs(value) else value
 
     chosen = [steps[number - count] for number in kept if number >= count]
     renumbered = [Step(step.function, *[moved(arg) for arg in step.args], **step.kwargs) for step in chosen]

@@ -22,18 +22,21 @@ from hypothesis import strategies as st
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.operation import REAL, Domain, Operation, Primitive, qualified_name
 from tinygrad_edu.primitive import registry
+from tinygrad_edu.testing.called import any_written, proposal_of
 from tinygrad_edu.testing.decimals import WIDTH, from_bytes, interior
 from tinygrad_edu.testing.drawing import DrawFn, codes, part_of, shape_from
 from tinygrad_edu.testing.pool import Dice, Pool
 from tinygrad_edu.testing.program import Program, Ref, Step, pruned
 from tinygrad_edu.testing.proposals import Proposal, derived, of_one_shape
 from tinygrad_edu.testing.structure import PROPOSALS
+from tinygrad_edu.testing.written import WRITTEN
 
 __all__ = ["Program", "Ref", "Step", "programs"]
 
 COUNTS = st.sampled_from([1, 2, 2, 3, 3, *range(4, 10)])  # of inputs
 LEAST = st.sampled_from([1, 1, 2, 4, 6])  # steps: lists are short if left alone
 STEP = 12  # bytes: two choose the operation, the others are for its proposal
+OTHERS = 8  # one in so many steps calls any of NumPy's other functions
 
 
 def programs(
@@ -64,6 +67,8 @@ def programs(
     """
     functions = chosen(operations)
     table = [propose for f in functions for propose in proposals_of(f, operations is None)]
+    if operations is None:
+        table += [any_written] * (len(table) // OTHERS)
     domains = domains_of(functions)
 
     @st.composite
@@ -110,6 +115,8 @@ def proposals_of(function: Callable[..., Any], weighted: bool) -> list[Proposal]
         return [propose for propose, weight in PROPOSALS[function] for _ in range(weight if weighted else 1)]
     if known is not None and known.kind in ("constant", "refused"):
         raise UnsupportedError(f"programs: {name} has no derivative: {getattr(known, 'reason', '')}")
+    if function in WRITTEN:
+        return [proposal_of(function)]
     foreign = not str(getattr(function, "__module__", "")).startswith("numpy")
     if isinstance(known, Primitive) and None not in known.rules and (known.elementwise or foreign):
         return [derived(function, known)]

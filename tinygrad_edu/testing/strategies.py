@@ -25,9 +25,8 @@ from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.operation import REAL, Domain, Operation, Primitive, qualified_name
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing.call import Call
-from tinygrad_edu.testing.decimals import from_seed, interior
+from tinygrad_edu.testing.decimals import from_seed
 from tinygrad_edu.testing.drawing import (
-    SMALL,
     DrawFn,
     Shape,
     codes,
@@ -35,12 +34,13 @@ from tinygrad_edu.testing.drawing import (
     ordered_shapes,
     part_of,
     shape_from,
+    spaced,
     values,
 )
+from tinygrad_edu.testing.written import WRITTEN, Draw
 from tinygrad_edu.tree import map_tree
 
 __all__ = [
-    "WRITTEN",
     "arrays",
     "axes",
     "broadcastable",
@@ -54,9 +54,6 @@ __all__ = [
 ]
 
 LAYOUTS = st.sampled_from(["C", "F", "strided", "reversed"])
-
-# Calls of operations that do not declare enough to derive one: function → draw → Call.
-WRITTEN: dict[Callable[..., Any], Callable[[DrawFn], Call]] = {}
 
 
 # Shapes
@@ -151,27 +148,7 @@ def distinct(draw: DrawFn, shape: Any = None, domain: Domain = REAL, dtype: Any 
     No two values are nearer than an eighth, nor are two absolute values (so that abs(x) has no ties either). Inside a
     bounded domain: than a third of its width over the number of elements and one.
     """
-    whole = shape_from(draw, shape)
-    size = math.prod(whole)
-    if size > SMALL:
-        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        order, jitter = rng.permutation(size), rng.integers(0, 256, size)
-    else:
-        raw = np.frombuffer(draw(codes(2 * size)), np.uint8).astype(np.intp)
-        order, jitter = np.argsort(np.argsort(raw[:size], kind="stable"), kind="stable"), raw[size:]
-    cell = (order + 1) + (jitter >> 1) / 254.0  # gaps of a half, at least
-    away = np.round(0.25 * cell, 3)
-    if math.isfinite(domain.low) and math.isfinite(domain.high):
-        low, high = interior(domain)
-        x = low + (high - low) * cell / (size + 1)
-        x = np.where(domain.contains(x) & (x != 0), x, x + (high - low) / (8 * size + 8))
-    elif math.isfinite(domain.low):
-        x = domain.low + away
-    elif math.isfinite(domain.high):
-        x = domain.high - away
-    else:
-        x = np.where(jitter & 1, -away, away)
-    return np.asarray(x.reshape(whole), dtype)
+    return np.asarray(spaced(draw, shape_from(draw, shape), domain), dtype)
 
 
 def cotangents(like: Any) -> st.SearchStrategy[Any]:
@@ -247,7 +224,7 @@ def indices(draw: DrawFn, size: int, shape: Any = None, *, empty: bool = False) 
 def calls(
     operation: Operation | Callable[..., Any], *, shape: Any = None, **given: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Call]:
-    """Calls of one operation, derived from what it declares: so many arguments, on these domains.
+    """Calls of one operation: for what NumPy calls it with, or derived from what it declares.
 
     operation: a function with a rule, NumPy's or your own, or its entry in `registry()`. Arguments broadcast if the
     operation says that it broadcasts, else they have one shape. shape: that shape, or a strategy of it (of each
@@ -260,8 +237,8 @@ def calls(
     """
     function, known = function_and_entry(operation)
     if function in WRITTEN and not given:
-        written = WRITTEN[function]
-        return st.composite(lambda draw: written(draw))()
+        write = WRITTEN[function]
+        return st.composite(lambda draw: write(Draw(draw)))()
     names, domains = derivable(function, known, given)
     broadcasts = isinstance(known, Primitive) and known.broadcasts
     sequence = known.sequence if isinstance(known, Primitive) else None

@@ -3,14 +3,18 @@
 Where a result is fixed only up to signs (eigenvectors, singular vectors), the call multiplies them out.
 """
 
+from typing import Any
+
 import numpy as np
 
-from calls.draw import Call
+from tinygrad_edu.testing.call import Call
+from tinygrad_edu.testing.drawing import Shape
+from tinygrad_edu.testing.written.draw import Draw, Function, Write
 
 # Products: letters name sizes
 
 
-def sized(d, *patterns):
+def sized(d: Draw, *patterns: str) -> list[Any]:
     """Arrays for one of several patterns: "ab bc" is a matrix product; square more often than not."""
     same = d.pick(1, 2, 3)
     sizes = {letter: same if d.flag() else d.pick(1, 2, 3, 4) for letter in "abcdij"}
@@ -19,7 +23,7 @@ def sized(d, *patterns):
     return [d.array(tuple(sizes[letter] for letter in term if letter != ".")) for term in terms]
 
 
-def product(function, *patterns):
+def product(function: Function, *patterns: str) -> Write:
     return lambda d: Call(function, tuple(sized(d, *patterns)))
 
 
@@ -27,12 +31,12 @@ MATMUL = ("a a", "a ab", "ab b", "a cab", "cab b", "ab bc", "dab bc", "ab dbc", 
           "_ab dbc", "id_ab _bc", "_ab bc", "ijab b", "a ijab")  # fmt: skip
 
 
-def dot(d):
+def dot(d: Draw) -> Call:
     return product(np.dot, "a a", "ab b", "ab bc", ". ab", "ab .", ". .", "dab b", "ab cbd", "dab cbi", "a cad")(d)
 
 
-def tensordot(function):
-    def write(d):
+def tensordot(function: Function) -> Write:
+    def write(d: Draw) -> Call:
         terms, axes = d.pick(
             ("abc bcd", 2), ("ab cd", 0), ("abc dba", ([0, 1], [2, 1])), ("ab bc", 1), ("abc cd", (-1, 0)),
             ("ab ab", 2), ("abc ca", ([2, 0], [0, 1])), ("abc cba", ((0, -1), (-1, 0))), ("a a", 1),
@@ -54,11 +58,11 @@ EINSUM = (
 )  # fmt: skip
 
 
-def einsum(d):
+def einsum(d: Draw) -> Call:
     return einsum_of(d.pick(*EINSUM), d)
 
 
-def einsum_of(subscripts, d):
+def einsum_of(subscripts: str, d: Draw) -> Call:
     """Operands for these subscripts; what an ellipsis stands for is drawn."""
     terms = subscripts.split("->")[0].replace(" ", "").split(",")
     dots = [d.pick("", "i", "ij", "_j") for _ in terms] if "..." in subscripts else [""] * len(terms)
@@ -76,8 +80,8 @@ def einsum_of(subscripts, d):
     return Call(np.einsum, (subscripts, *arrays), d.options(optimize=[True, False]))
 
 
-def vecdot(function):
-    def write(d):
+def vecdot(function: Function) -> Write:
+    def write(d: Draw) -> Call:
         arrays = sized(d, "a a", "ba ba", "cba cba", "ba a", "cba _ba", "a ba")
         if d.pick(False, False, True) and arrays[0].shape == arrays[1].shape:
             return Call(function, tuple(arrays), {"axis": d.axis(arrays[0].ndim)})
@@ -86,10 +90,11 @@ def vecdot(function):
     return write
 
 
-def cross(function):
-    def write(d):
+def cross(function: Function) -> Write:
+    def write(d: Draw) -> Call:
         shape = d.shape(0, 2)
-        x, y = (*shape, 3), (3,) if d.pick(False, False, True) else (*shape, 3)
+        x: Shape = (*shape, 3)
+        y: Shape = (3,) if d.pick(False, False, True) else x
         axis = d.pick(None, -1) if len(x) != len(y) else d.pick(None, *range(-len(x), len(x)))
         if axis is None or axis == -1:
             return Call(function, (d.array(x), d.array(y)), {} if axis is None else {"axis": -1})
@@ -100,92 +105,84 @@ def cross(function):
     return write
 
 
-def multi_dot(d):
+def multi_dot(d: Draw) -> Call:
     return Call(np.linalg.multi_dot, (sized(d, "ab bc", "ab bc cd", "ab bc cd da", "a ab bc", "ab bc c", "a ab b"),))
 
 
 # Matrices
 
 
-def square(d, n=None):
+def square(d: Draw) -> np.ndarray:
     """A stack of matrices, none near a singular one."""
-    n = n or d.pick(1, 2, 3)
-    return d.laid_out(d.values((*d.shape(0, 2), n, n)) / 2 + 4 * np.eye(n))
+    n = d.pick(1, 2, 3)
+    return d.laid_out(d.values((*d.shape(0, 2), n, n)) / 3 + 4 * np.eye(n))
 
 
-def on_square(function):
+def on_square(function: Function) -> Write:
     return lambda d: Call(function, (square(d),))
 
 
-def rectangular(d):
+def rectangular(d: Draw) -> np.ndarray:
     """Of full rank, with singular values well apart."""
     rows, columns = d.pick((3, 2), (2, 2), (3, 3), (4, 3), (3, 1), (1, 1), (2, 3), (1, 3))
     spread = np.eye(rows, columns) * (3 + 2 * np.arange(columns))
-    return d.laid_out(d.values((*d.shape(0, 1), rows, columns)) / 4 + spread)
+    return d.laid_out(d.values((*d.shape(0, 1), rows, columns)) / 8 + spread)
 
 
-def on_symmetric(function, **choices):
-    """The argument is made symmetric and positive inside: only there is the function smooth in all its elements."""
+def of_symmetric(x: Any, function: Function, **keywords: Any) -> Any:
+    """function of x made symmetric, with eigenvalues well apart: only there is it smooth in all elements."""
+    n = x.shape[-1]
+    return function(x + np.matrix_transpose(x) + np.diag(np.arange(n) * 3.0) + 9 * np.eye(n), **keywords)
 
-    def write(d):
+
+def on_symmetric(function: Function, **choices: Any) -> Write:
+    def write(d: Draw) -> Call:
         n = d.pick(1, 2, 3)
-        spread = np.diag(np.arange(n) * 3.0) + 9 * np.eye(n)
-        keywords = d.options(**choices)
-
-        def symmetric(x):
-            return function(x + np.matrix_transpose(x) + spread, **keywords)
-
-        return Call(symmetric, (d.array((*d.shape(0, 1), n, n)) / 4,))
+        return Call(of_symmetric, (d.array((*d.shape(0, 1), n, n)) / 8, function), d.options(**choices))
 
     return write
 
 
-def eigh(a, **keywords):
+def eigenparts(a: Any, **keywords: Any) -> Any:
     """Eigenvalues, and for each eigenvector its projector v vᵀ."""
     w, v = np.linalg.eigh(a, **keywords)
     v = np.matrix_transpose(v)
     return w, v[..., :, None] * v[..., None, :]
 
 
-def svd(d):
-    full = d.flag()
-    a = rectangular(d)
-    keywords = {"full_matrices": True} if full and a.shape[-1] == a.shape[-2] else {"full_matrices": False}
-
-    def factors(x):
-        """Singular values, and for each the rank-one matrix u vᵀ, and uuᵀ and vvᵀ."""
-        u, s, vt = np.linalg.svd(x, **keywords)
-        u = np.matrix_transpose(u)
-        return s, u[..., :, None] * vt[..., None, :], u[..., :, None] * u[..., None, :]
-
-    return Call(factors, (a,))
+def singular_parts(x: Any, full_matrices: bool) -> Any:
+    """Singular values, and for each the rank-one matrix u vᵀ, and uuᵀ and vvᵀ."""
+    u, s, vt = np.linalg.svd(x, full_matrices=full_matrices)
+    u = np.matrix_transpose(u)
+    return s, u[..., :, None] * vt[..., None, :], u[..., :, None] * u[..., None, :]
 
 
-def qr(d):
-    return Call(lambda x: tuple(np.linalg.qr(x)), (rectangular(d),))
+def svd(d: Draw) -> Call:
+    x = rectangular(d)
+    return Call(singular_parts, (x, x.shape[-1] == x.shape[-2] and d.flag()))
 
 
-def solve(d):
+def solve(d: Draw) -> Call:
     n = d.pick(1, 2, 3)
     stack = d.shape(0, 1)
-    a = d.laid_out(d.values((*stack, n, n)) / 2 + 4 * np.eye(n))
+    a = d.laid_out(d.values((*stack, n, n)) / 3 + 4 * np.eye(n))
     columns = d.pick(1, 2, n)
     shapes = [(n,), (*stack, n, columns), (n, columns), (2, *stack, n, columns), (*[1] * len(stack), n, columns)]
     return Call(np.linalg.solve, (a, d.array(d.pick(*shapes))))
 
 
-def matrix_power(d):
+def matrix_power(d: Draw) -> Call:
     return Call(np.linalg.matrix_power, (d.laid_out(square(d) / 4), d.pick(-2, -1, 0, 1, 2, 3, 5)))
 
 
-def slogdet(d):
-    return Call(lambda x: tuple(np.linalg.slogdet(x)), (d.laid_out(square(d) * d.pick(1.0, -1.0)),))
+def slogdet(d: Draw) -> Call:
+    return Call(np.linalg.slogdet, (d.laid_out(square(d) * d.pick(1.0, -1.0)),))
 
 
 # Norms
 
 
-def norm(d):
+def norm(d: Draw) -> Call:
     kind = d.pick("all", "vector", "matrix", "matrix")
     keepdims = d.options(keepdims=[True, False])
     if kind == "all":
@@ -205,18 +202,18 @@ def norm(d):
     return Call(np.linalg.norm, (x,), {"ord": order, "axis": axis, **keepdims})
 
 
-def vector_norm(d):
+def vector_norm(d: Draw) -> Call:
     shape = d.shape(1, smallest=2)
     keywords = d.options(ord=[1, 2, 3, np.inf, -np.inf, 1.5], keepdims=[True, False])
     return Call(np.linalg.vector_norm, (d.apart(shape),), keywords | {"axis": d.axes(len(shape))})
 
 
-def matrix_norm(d):
+def matrix_norm(d: Draw) -> Call:
     orders = ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
     return Call(np.linalg.matrix_norm, (rectangular(d),), d.options(ord=orders, keepdims=[True, False]))
 
 
-CALLS = {
+CALLS: dict[Function, Write] = {
     np.matmul: product(np.matmul, *MATMUL),
     np.linalg.matmul: product(np.linalg.matmul, *MATMUL),
     np.dot: dot,
@@ -237,11 +234,11 @@ CALLS = {
     np.linalg.slogdet: slogdet,
     np.linalg.solve: solve,
     np.linalg.cholesky: on_symmetric(np.linalg.cholesky, upper=[True, False]),
-    np.linalg.eigh: on_symmetric(eigh, UPLO=["L", "U"]),
+    np.linalg.eigh: on_symmetric(eigenparts, UPLO=["L", "U"]),
     np.linalg.eigvalsh: on_symmetric(np.linalg.eigvalsh, UPLO=["L", "U"]),
     np.linalg.svd: svd,
     np.linalg.svdvals: lambda d: Call(np.linalg.svdvals, (rectangular(d),)),
-    np.linalg.qr: qr,
+    np.linalg.qr: lambda d: Call(np.linalg.qr, (rectangular(d),)),
     np.linalg.pinv: lambda d: Call(np.linalg.pinv, (rectangular(d),)),
     np.linalg.matrix_power: matrix_power,
     np.linalg.multi_dot: multi_dot,

@@ -1,28 +1,28 @@
 """Kernels: along the last axis, with masks, with and without weights, over targets."""
 
-
-from calls.draw import Call
 from tinygrad_edu.rules.fused import linear
 from tinygrad_edu.rules.fused_rows import cross_entropy, layer_norm, log_softmax, logsumexp, rms_norm, softmax
+from tinygrad_edu.testing.call import Call
+from tinygrad_edu.testing.written.draw import Draw, Function, Write
 
 
-def rows(function):
+def rows(function: Function) -> Write:
     return lambda d: Call(function, (d.array(d.shape(1)),))
 
 
-def masked_softmax(d):
+def masked_softmax(d: Draw) -> Call:
     shape = d.shape(1)
     if d.flag():
         return Call(softmax, (d.array(shape),))
     kept = shape[d.pick(*range(len(shape))) :]
-    mask = d.rng.random(tuple(1 if d.pick(True, False, False) else size for size in kept)) < 0.7
+    mask = d.mask(tuple(1 if d.pick(False, False, True) else size for size in kept), 0.7)
     return Call(softmax, (d.array(shape), mask))
 
 
-def norm(function, tables):
+def norm(function: Function, tables: int) -> Write:
     """With all of its tables, or only the first of them; eps large enough for rows of one element."""
 
-    def write(d):
+    def write(d: Draw) -> Call:
         shape = d.shape(1, smallest=2)
         given = [d.array(shape[-1:]) for _ in range(d.pick(*range(tables + 1)))]
         return Call(function, (d.array(shape), *given), {"eps": 0.1})
@@ -30,19 +30,19 @@ def norm(function, tables):
     return write
 
 
-def linear_of(d):
+def linear_of(d: Draw) -> Call:
     shape, width = d.shape(1), d.pick(1, 2, 3)
     bias = [d.array((width,))] if d.flag() else []
     return Call(linear, (d.array(shape), d.array((shape[-1], width)), *bias))
 
 
-def losses(d):
+def losses(d: Draw) -> Call:
     count, classes = d.pick(1, 2, 4), d.pick(1, 2, 3)
     targets = d.rng.integers(0, classes, count)
     return Call(cross_entropy, (d.array((count, classes)), targets, *((d.pick(0.1, 1.0),) if d.flag() else ())))
 
 
-CALLS = {
+CALLS: dict[Function, Write] = {
     softmax: masked_softmax,
     log_softmax: rows(log_softmax),
     logsumexp: rows(logsumexp),

@@ -1,48 +1,49 @@
 """Shapes: reshaping, moving, joining, splitting, repeating, padding; axes from either end."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from calls.draw import Call
 from tinygrad_edu.rules.shapes import astype
+from tinygrad_edu.testing.call import Call
+from tinygrad_edu.testing.drawing import Shape
+from tinygrad_edu.testing.written.draw import Draw, Function, Write
 
 
-def on(function, least=0, most=3, smallest=1):
+def on(function: Function, least: int = 0, most: int = 3, smallest: int = 1) -> Write:
     """function(a) of one array."""
     return lambda d: Call(function, (d.array(d.shape(least, most, smallest)),))
 
 
-def swapaxes(d):
+def swapaxes(d: Draw) -> Call:
     shape = d.shape(1)
     return Call(np.swapaxes, (d.array(shape), d.axis(len(shape)), d.axis(len(shape))))
 
 
-def reshape(d):
+def reshape(d: Draw) -> Call:
     shape = d.shape()
     size = math.prod(shape)
-    targets = [shape[::-1], -1, size, (1, -1), (*shape, 1), (1, *shape), [-1, 1]]
+    targets: list[Any] = [shape[::-1], -1, size, (1, -1), (*shape, 1), (1, *shape), [-1, 1]]
     if shape:
         targets += [(shape[0], -1), (-1, shape[-1])]
     return Call(np.reshape, (d.array(shape), d.pick(*targets)), d.options(order=["C", "F"]))
 
 
-def ravel(d):
+def ravel(d: Draw) -> Call:
     return Call(np.ravel, (d.array(d.shape()),), d.options(order=["C", "F"]))
 
 
-def transpose(d):
+def transpose(d: Draw) -> Call:
     shape = d.shape()
     order = d.order(len(shape))
     axes = [k - len(shape) if d.flag() else k for k in order]
-    return d.pick(
-        Call(np.transpose, (d.array(shape),)),
-        Call(np.transpose, (d.array(shape), tuple(axes))),
-        Call(np.transpose, (d.array(shape),), {"axes": axes}),
-    )
+    further, keywords = d.pick(((), {}), ((tuple(axes),), {}), ((), {"axes": axes}))
+    return Call(np.transpose, (d.array(shape), *further), keywords)
 
 
-def moveaxis(d):
+def moveaxis(d: Draw) -> Call:
     shape = d.shape(1)
     if d.flag():
         return Call(np.moveaxis, (d.array(shape), d.axis(len(shape)), d.axis(len(shape))))
@@ -53,39 +54,39 @@ def moveaxis(d):
     return Call(np.moveaxis, (d.array(shape), source, destination))
 
 
-def squeeze(d):
-    shape = [d.pick(1, 1, 2) for _ in range(d.pick(1, 2, 3))]
+def squeeze(d: Draw) -> Call:
+    shape = tuple(d.pick(1, 1, 2) for _ in range(d.pick(1, 2, 3)))
     ones = [k - len(shape) if d.flag() else k for k, size in enumerate(shape) if size == 1]
     choices = [None, tuple(ones), *ones]
     return Call(np.squeeze, (d.array(shape),), d.options(axis=choices))
 
 
-def expand_dims(d):
+def expand_dims(d: Draw) -> Call:
     shape = d.shape(0, 2)
     return Call(np.expand_dims, (d.array(shape), d.pick(0, -1, len(shape), (0, 1), (0, -1), (-2, -1))))
 
 
-def broadcast_to(d):
+def broadcast_to(d: Draw) -> Call:
     whole = d.shape()
     kept = whole[d.pick(*range(len(whole) + 1)) :]
     part = tuple(1 if d.flag() else size for size in kept)
     return Call(np.broadcast_to, (d.array(part), whole))
 
 
-def broadcast_arrays(d):
+def broadcast_arrays(d: Draw) -> Call:
     return Call(np.broadcast_arrays, tuple(d.array(shape) for shape in d.broadcasting(d.pick(1, 2, 3))))
 
 
-def flip(d):
+def flip(d: Draw) -> Call:
     shape = d.shape()
     return Call(np.flip, (d.array(shape),), {"axis": d.axes(len(shape))} if d.flag() else {})
 
 
-def triangle(function):
+def triangle(function: Function) -> Write:
     return lambda d: Call(function, (d.array(d.shape(1)),), d.options(k=[-1, 0, 1, 2]))
 
 
-def roll(d):
+def roll(d: Draw) -> Call:
     shape = d.shape(1)
     if d.flag():
         return Call(np.roll, (d.array(shape), d.pick(-2, 0, 1, 5)), d.options(axis=[None, d.axis(len(shape))]))
@@ -97,11 +98,11 @@ def roll(d):
 # Joining: the sizes along the axis may differ
 
 
-def pieces(d, shape, axis, count):
+def pieces(d: Draw, shape: Shape, axis: int, count: int) -> list[Any]:
     return [d.array((*shape[:axis], d.pick(1, 1, 2, 3), *shape[axis + 1 :])) for _ in range(count)]
 
 
-def concatenate(d):
+def concatenate(d: Draw) -> Call:
     shape = d.shape(1)
     axis = d.axis(len(shape))
     arrays = pieces(d, shape, axis % len(shape), d.pick(1, 2, 3))
@@ -115,16 +116,16 @@ def concatenate(d):
     return Call(np.concatenate, (together, axis)) if d.flag() else Call(np.concatenate, (together,), {"axis": axis})
 
 
-def stack(d):
+def stack(d: Draw) -> Call:
     shape = d.shape()
     arrays = [d.array(shape) for _ in range(d.pick(1, 2, 3))]
     return Call(np.stack, (arrays,), d.options(axis=list(range(-len(shape) - 1, len(shape) + 1))))
 
 
-def joined(function, axis_of, least=0, most=3):
+def joined(function: Function, axis_of: Callable[[int], int | None], least: int = 0, most: int = 3) -> Write:
     """vstack and its kind: same shape but for one axis."""
 
-    def write(d):
+    def write(d: Draw) -> Call:
         shape = d.shape(least, most)
         axis = axis_of(len(shape))
         if axis is None:
@@ -134,12 +135,12 @@ def joined(function, axis_of, least=0, most=3):
     return write
 
 
-def column_stack(d):
+def column_stack(d: Draw) -> Call:
     rows = d.pick(1, 2, 3)
     return Call(np.column_stack, ([d.array((rows,) if d.flag() else (rows, d.pick(1, 2))) for _ in range(2)],))
 
 
-def append(d):
+def append(d: Draw) -> Call:
     shape = d.shape(1)
     axis = d.axis(len(shape))
     if d.flag():
@@ -151,8 +152,8 @@ def append(d):
 # Splitting
 
 
-def split(function, even):
-    def write(d):
+def split(function: Function, even: bool) -> Write:
+    def write(d: Draw) -> Call:
         shape = d.shape(1)
         axis = d.axis(len(shape))
         sections = d.pick([1], [0, 2], [1, 2], [-1], (1, 1), shape[axis] if even else 2, 1)
@@ -161,20 +162,20 @@ def split(function, even):
     return write
 
 
-def split_along(function, least):
+def split_along(function: Function, least: int) -> Write:
     return lambda d: Call(function, (d.array(d.shape(least)), d.pick([1], [0, 1], 1)))
 
 
-def unstack(d):
+def unstack(d: Draw) -> Call:
     shape = d.shape(1)
     return Call(np.unstack, (d.array(shape),), {"axis": d.axis(len(shape))} if d.flag() else {})
 
 
-def at_least(function):
+def at_least(function: Function) -> Write:
     return lambda d: Call(function, tuple(d.array(d.shape()) for _ in range(d.pick(1, 2))))
 
 
-def meshgrid(d):
+def meshgrid(d: Draw) -> Call:
     lines = [d.array(d.shape(0, 1)) for _ in range(d.pick(1, 2, 3))]
     return Call(np.meshgrid, tuple(lines), d.options(indexing=["xy", "ij"], sparse=[True, False]))
 
@@ -182,11 +183,11 @@ def meshgrid(d):
 # Repeating, padding, turning
 
 
-def tile(d):
+def tile(d: Draw) -> Call:
     return Call(np.tile, (d.array(d.shape(0, 2)), d.pick(0, 1, 2, (2,), (2, 1), (1, 3), (2, 1, 2), [2, 2])))
 
 
-def repeat(d):
+def repeat(d: Draw) -> Call:
     shape = d.shape(1)
     axis = d.pick(None, *range(-len(shape), len(shape)))
     size = math.prod(shape) if axis is None else shape[axis]
@@ -194,7 +195,7 @@ def repeat(d):
     return Call(np.repeat, (d.array(shape), times), {} if axis is None else {"axis": axis})
 
 
-def pad(d):
+def pad(d: Draw) -> Call:
     shape = d.shape(1, smallest=2)
     widths = [[d.pick(0, 1, 2), d.pick(0, 1)] for _ in shape]
     width = d.pick(widths, np.array(widths), 1, (1,), (2, 1), ((1, 2),))
@@ -203,14 +204,14 @@ def pad(d):
     return Call(np.pad, (d.array(shape), width), keywords)
 
 
-def rot90(d):
+def rot90(d: Draw) -> Call:
     axes = d.order(3)[:2]
     if d.flag():
         return Call(np.rot90, (d.array(d.shape(3, 3)),), {"k": d.pick(-1, 0, 1, 2, 3, 5), "axes": tuple(axes)})
     return Call(np.rot90, (d.array(d.shape(2)),), d.options(k=[0, 1, 2, 3]))
 
 
-CALLS = {
+CALLS: dict[Function, Write] = {
     astype: lambda d: Call(astype, (d.array(d.shape()), d.pick(float, np.float64, "float64"))),
     np.astype: lambda d: Call(np.astype, (d.array(d.shape()), d.pick(float, np.float64))),
     np.copy: on(np.copy),

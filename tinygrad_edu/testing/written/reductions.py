@@ -1,17 +1,23 @@
 """Reductions and scans: any set of axes, from either end, with and without keepdims, and their other keywords."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from calls.draw import Call
-from tinygrad_edu.primitive import POSITIVE
+from tinygrad_edu.operation import POSITIVE
+from tinygrad_edu.testing.call import Call
+from tinygrad_edu.testing.written.draw import Draw, Function, Write
 
 
-def over(function, least=0, smallest=1, distinct=False, **choices):
+def over(
+    function: Function, least: int = 0, smallest: int = 1, distinct: bool = False, **choices: Sequence[Any]
+) -> Write:
     """function(a, axis=, keepdims=), and now and then its other keywords."""
 
-    def write(d):
+    def write(d: Draw) -> Call:
         shape = d.shape(least, smallest=smallest)
-        a = d.apart(shape) if distinct else d.array(shape)
+        a = d.laid_out(d.apart(shape)) if distinct else d.array(shape)
         keywords = d.options(keepdims=[True, False], **choices)
         axis = d.axes(len(shape))
         if axis is not None or d.flag():
@@ -21,14 +27,14 @@ def over(function, least=0, smallest=1, distinct=False, **choices):
     return write
 
 
-def chosen(write, least=1, **initials):
+def chosen(write: Write, least: int = 1, **initials: Sequence[Any]) -> Write:
     """Now and then only some of the elements, at least so many in each reduction, and a value to begin with."""
 
-    def write_chosen(d):
+    def write_chosen(d: Draw) -> Call:
         call = write(d)
         (a,) = call.args
         if d.flag():
-            where = d.rng.random(a.shape) < 0.7
+            where = d.mask(a.shape, 0.7)
             enough = np.all(np.sum(where, axis=call.kwargs.get("axis")) >= least)
             call.kwargs |= {"where": where if enough else np.ones(a.shape, bool), **d.options(**initials)}
             call.kwargs |= {name: values[0] for name, values in initials.items() if name not in call.kwargs}
@@ -37,8 +43,8 @@ def chosen(write, least=1, **initials):
     return write_chosen
 
 
-def scan(function, **choices):
-    def write(d):
+def scan(function: Function, **choices: Sequence[Any]) -> Write:
+    def write(d: Draw) -> Call:
         shape = d.shape(1)
         keywords = d.options(axis=[None, *range(-len(shape), len(shape))], **choices)
         return Call(function, (d.array(shape),), keywords)
@@ -46,7 +52,7 @@ def scan(function, **choices):
     return write
 
 
-def prod(d):
+def prod(d: Draw) -> Call:
     """With zeros in it, one or several: the derivative is then a product of the others."""
     call = over(np.prod)(d)
     a = call.args[0]
@@ -56,7 +62,7 @@ def prod(d):
     return call
 
 
-def average(d):
+def average(d: Draw) -> Call:
     shape = d.shape(1)
     kind = d.pick("plain", "full", "one axis")
     keepdims = d.options(keepdims=[True])
@@ -77,8 +83,8 @@ METHODS = [
 ]  # fmt: skip
 
 
-def quantile(function, scale):
-    def write(d):
+def quantile(function: Function, scale: float) -> Write:
+    def write(d: Draw) -> Call:
         call = over(function, distinct=True)(d)
         q = d.pick(0.0, 0.3, 0.5, 1.0, [0.1, 0.8], (0.25,), [[0.2], [0.9]])
         q = (np.asarray(q) * scale).tolist()
@@ -87,7 +93,7 @@ def quantile(function, scale):
     return write
 
 
-def diff(d):
+def diff(d: Draw) -> Call:
     shape = d.shape(1, smallest=2)
     keywords = d.options(n=[0, 1, 2], axis=list(range(-len(shape), len(shape))))
     if keywords.get("n") != 0 and d.pick(True, False, False):
@@ -97,7 +103,7 @@ def diff(d):
     return Call(np.diff, (d.array(shape),), keywords)
 
 
-def trapezoid(d):
+def trapezoid(d: Draw) -> Call:
     shape = d.shape(1, smallest=2)
     axis = d.axis(len(shape))
     kind = d.pick("dx", "line", "full", "nothing")
@@ -109,8 +115,8 @@ def trapezoid(d):
     return Call(np.trapezoid, (y, d.array((shape[axis],) if kind == "line" else shape)), {"axis": axis})
 
 
-def with_nans(function):
-    def write(d):
+def with_nans(function: Function) -> Write:
+    def write(d: Draw) -> Call:
         call = over(function, smallest=2)(d)
         a = call.args[0]
         if a.size > 1 and d.flag() and call.kwargs.get("axis") is None:
@@ -120,7 +126,7 @@ def with_nans(function):
     return write
 
 
-CALLS = {
+CALLS: dict[Function, Write] = {
     np.sum: chosen(over(np.sum), initial=[0.0, 2.0]),
     np.mean: chosen(over(np.mean)),
     np.max: chosen(over(np.max, distinct=True), initial=[-9.0, 0.1]),
@@ -129,8 +135,8 @@ CALLS = {
     np.amin: chosen(over(np.amin, distinct=True), initial=[9.0, -0.1]),
     np.ptp: over(np.ptp, distinct=True, smallest=2),
     np.prod: chosen(prod, initial=[1.0, -2.0]),
-    np.var: chosen(over(np.var, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
-    np.std: chosen(over(np.std, least=1, smallest=3, ddof=[0, 1, 0.5]), least=2),
+    np.var: chosen(over(np.var, least=1, smallest=3, distinct=True, ddof=[0, 1, 0.5]), least=2),
+    np.std: chosen(over(np.std, least=1, smallest=3, distinct=True, ddof=[0, 1, 0.5]), least=2),
     np.nansum: chosen(with_nans(np.nansum), initial=[0.0, 2.0]),
     np.nanmean: chosen(with_nans(np.nanmean), least=2),
     np.cumsum: scan(np.cumsum),
