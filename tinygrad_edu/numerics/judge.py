@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu.numerics.ladder import NOTHING, Estimate, adjudicate, agrees_elsewhere, octave, triple
 from tinygrad_edu.numerics.line import Line, largest
-from tinygrad_edu.numerics.noise import stair_height
+from tinygrad_edu.numerics.noise import stair, stair_height
 from tinygrad_edu.numerics.oracles import complex_step, longdouble_derivative
 
 __all__ = ["AT_A_KINK", "Judgement", "Method", "Verdict", "judge"]
@@ -26,6 +26,8 @@ Method = Literal["auto", "central", "complex", "longdouble"]
 CLOSE, SMOOTH = 1e-9, 1e-5
 EPSILON = 2.0**-52
 VAGUE = 1e-3  # an error bar above this part of the value tells nothing
+NEARBY = 0.25  # of the claim: how far off a slope across one unit in the last place may be
+STEADY = 1e-3  # a claim that changes by less than this part in the last digits of x is more than rounding
 BROKEN = 0.05  # a claim that changes by more than this part in the last digits of x is discontinuous, not rounded
 # What a signature alone can tell: relu(x) - relu(-x) is smooth at 0, and made of two kinks.
 AT_A_KINK = "f is smooth here, but an operation in it is not"
@@ -78,11 +80,17 @@ def judge(
         return told(line, claimed, best, math.inf, "unreliable", note)
     allowed = best.error + floor
     if math.isfinite(allowed):
-        if abs(claimed - best.value) <= allowed:
-            vague = too_vague(allowed, claimed, best, line)
+        off = abs(claimed - best.value)
+        if off <= allowed:
+            sharp = best.error + digits * abs(claimed)  # closer than the size of f's terms asks for
+            vague = too_vague(sharp if off <= sharp else allowed, claimed, best, line, jitter)
             note = "the error bar is too wide to tell" if vague else ""
             return told(line, claimed, best, allowed, "unreliable" if vague else "ok", note)
-    return judge_sides(line, claimed, best, allowed, floor, jitter)
+    found = judge_sides(line, claimed, best, allowed, floor, jitter)
+    if found.verdict == "wrong" and jitter is not None and 4.0 * jitter() > BROKEN * abs(claimed):
+        if turns_in_the_last_digits(line, claimed):
+            return told(line, claimed, best, allowed, "unreliable", "f turns around within the last digits of x")
+    return found
 
 
 def natural_scale(line: Line) -> float:
@@ -112,11 +120,17 @@ def best_estimate(line: Line, method: Method) -> Estimate:
     return central
 
 
-def too_vague(allowed: float, claimed: float, best: Estimate, line: Line) -> bool:
-    """Would the tolerance let a wrong value pass? A zero is known as well as rounding lets any zero be known."""
+def too_vague(
+    allowed: float, claimed: float, best: Estimate, line: Line, jitter: Callable[[], float] | None = None
+) -> bool:
+    """Would the tolerance let a wrong value pass? A zero is known as well as rounding lets any zero be known.
+
+    What a gradient of zero rounds to changes with the last digits of x; a claim that does not is no such zero.
+    """
     size, slopes = max(abs(claimed), abs(best.value)), largest(line.gradient or []) * line.reach
     if size <= allowed and abs(best.value) <= 2.0 * best.error:
-        return not allowed <= 1e-9 * max(line.widest / line.top, slopes)
+        steady = bool(claimed) and jitter is not None and 0.0 < jitter() < STEADY * abs(claimed)
+        return steady or not allowed <= 1e-9 * max(line.widest / line.top, slopes)
     return allowed > VAGUE * max(size, slopes)
 
 
@@ -190,15 +204,29 @@ def judge_rough(
         rounded = 4.0 * jitter()
         if rounded <= BROKEN * max(abs(claimed), abs(best.value)):
             allowed += rounded
-        if abs(claimed - best.value) <= allowed and not too_vague(allowed, claimed, best, line):
+        if abs(claimed - best.value) <= allowed and not too_vague(allowed, claimed, best, line, jitter):
             return told(line, claimed, best, allowed, "ok")
     if allowed > VAGUE * max(abs(claimed), abs(best.value)) and abs(claimed - best.value) <= 10.0 * allowed:
         return told(line, claimed, best, allowed, "unreliable", "the error bar is too wide to tell")
     if claimed and agrees_elsewhere(line, claimed, floor):
         return told(line, claimed, best, allowed, "unreliable", "right at wide steps only: f is rough at small ones")
-    if claimed == 0.0 and 0.0 < stair_height(line):
+    jump, still = stair(line)
+    if jump and (claimed == 0.0 < stair_height(line) or best.value == 0.0 and abs(claimed) * still <= jump):
         return told(line, claimed, best, allowed, "unreliable", "f stands still around x and moves in jumps beyond")
+    if not line.moves_at_all and abs(claimed) * line.top <= EPSILON * largest(line.weights) * largest(line.xs):
+        return told(line, claimed, best, allowed, "unreliable", "f stands still, and the claim is below its last digit")
     return told(line, claimed, best, allowed, "wrong")
+
+
+def turns_in_the_last_digits(line: Line, claimed: float) -> bool:
+    """Is the claim the slope between neighbouring floats, though the next float has another? Or does f jump there?"""
+    step = line.unit * EPSILON
+    slope, behind, ahead = line.central(step), line.at(-step), line.at(step)
+    if slope is None or behind is None or ahead is None:
+        return False
+    if max(abs(behind.rise), abs(ahead.rise)) > BROKEN * line.widest:
+        return True
+    return abs(slope.value - claimed) <= NEARBY * abs(claimed) and EPSILON * line.moving < NEARBY * abs(claimed) * step
 
 
 def told(line: Line, claimed: float, found: Estimate, allowed: float, verdict: Verdict, note: str = "") -> Judgement:

@@ -28,10 +28,12 @@ __all__ = [
     "triple",
 ]
 
+FINEST = 46.0  # octaves below x, where steps begin: a sine of 10^12 turns within 10^-12 of it
 RUNGS = 96  # at most; further apart where the range is wider
 ODD = 758767 / 2**20  # times a power of two: no period that x counts in divides a step, and 20 bits keep x + h exact
 NEARLY = 0.01  # two runs that differ by less than this part mean the same slope
 SUDDEN = 128.0  # times smaller from one rung to the next
+SLOW = 0.75  # of the ratio by which differences shrink from step to step, if f is smooth
 CREDIBLE = 5  # rungs in a row that agree: fewer may agree by accident
 
 
@@ -54,7 +56,10 @@ def extrapolated(slopes: Sequence[Slope], step: float, ratio: float, orders: tup
     coarse = (first * middle - wide) / (first - 1.0)
     fine = (first * narrow - middle) / (first - 1.0)
     value = (second * fine - coarse) / (second - 1.0)
-    error = abs(value - fine) + 2.0 * slopes[-1].noise
+    error = abs(value - fine)
+    if abs(wide - middle) < SLOW * first * abs(middle - narrow):  # not the powers that were cut: f'' jumps close by
+        error = max(error, 2.0 * abs(middle - narrow))
+    error += 2.0 * slopes[-1].noise
     return Estimate(value, error, step) if math.isfinite(error) else NOTHING
 
 
@@ -79,8 +84,8 @@ def side(line: Line, step: float, ratio: float) -> Estimate:
 
 
 def steps_of(line: Line) -> tuple[list[float], float]:
-    """From |x| ε^¾ to max(1, |x|), over |v|, by powers of two; and their ratio."""
-    low = math.floor(math.log2(line.unit) - 39.0)
+    """From a few units in the last place of |x| to max(1, |x|), over |v|, by powers of two; and their ratio."""
+    low = math.floor(math.log2(line.unit) - FINEST)
     high = math.ceil(math.log2(line.top))
     stride = 1 + (high - low) // RUNGS
     return [ODD * 2.0**k for k in range(low, high + 1, stride)], 2.0**stride

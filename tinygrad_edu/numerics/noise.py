@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.numerics.line import Line
 
-__all__ = ["measured_noise", "stair_height"]
+__all__ = ["measured_noise", "stair", "stair_height"]
 
 POINTS = 9
 GRIDS = (46, 38, 30, 22, 15)  # spacings, as powers of ½ of the line's unit
@@ -60,32 +60,38 @@ def noise_on_grid(line: Line, spacing: float, sign: float, size: float) -> float
 
 
 def stair_height(line: Line, sign: float = 1.0) -> float:
-    """How far φ jumps where it first moves, seen from x: found by bisection; 0 where it starts to move smoothly.
+    """The height of the stair that x lies on, if it is more than float64 rounds: f computes in a narrower float."""
+    jump = stair(line, sign)[0]
+    return jump if jump > 8.0 * 2.0**-52 * line.widest else 0.0
 
-    A function that computes in a narrower float stands still for a while and then jumps by its last digit. A jump that
-    is not small beside φ is f's own, like that of floor, and no noise.
+
+def stair(line: Line, sign: float = 1.0) -> tuple[float, float]:
+    """How far φ jumps where it first moves, seen from x, and how far off that is: found by bisection.
+
+    (0, 0) where it starts to move smoothly. A function that computes in a narrower float, or cancels, stands still for
+    a while and then jumps by its last digit. A jump that is not small beside φ is f's own, like that of floor.
     """
     still = moved = 0.0
     for h in sorted((h for h in line.points if h * sign > 0.0), key=abs):
         point = line.points[h]
         if point is None:
-            return 0.0
+            return 0.0, 0.0
         moved = h
         if point.rise:
             break
         still = h
     if not still or still == moved:
-        return 0.0
+        return 0.0, 0.0
     jumps = [0.0]
     for _ in range(24):
         middle = 0.5 * (still + moved)
         point = line.at(middle)
         if point is None:
-            return 0.0
+            return 0.0, 0.0
         rise = abs(float(point.rise))
         still, moved = (still, middle) if rise else (middle, moved)
         jumps.append(rise or jumps[-1])
     jump = jumps[-1]
     # Not a kink, from which a function rises ever less as one comes near.
     is_stair = jump > 0.5 * jumps[12] and jump < COARSE * line.widest
-    return jump if is_stair and jump > 8.0 * 2.0**-52 * line.widest else 0.0
+    return (jump, abs(moved)) if is_stair else (0.0, 0.0)

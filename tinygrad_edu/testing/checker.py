@@ -6,6 +6,7 @@ one by one, a rule that gives every tie the full gradient would pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -157,7 +158,7 @@ class Checker:
     def is_right_nearby(self, move: dict[int, np.ndarray], found: Judgement) -> bool:
         """A black box does not tell its kinks: a claim that is wrong at x alone may be a convention."""
         slack = found.tolerance + 1e-3 * abs(found.claimed - found.numeric)
-        return all(abs(nearby - found.numeric) <= slack for nearby in self.nearby(move))
+        return math.isfinite(slack) and all(abs(nearby - found.numeric) <= slack for nearby in self.nearby(move))
 
     def shaken(self) -> Arrays:
         """Every element moved, by up to JITTER units in its last place."""
