@@ -1,8 +1,8 @@
-"""Parts of a subject as subjects of their own: each operation that ran, at the arguments it had; and the gradient."""
+"""Parts of a subject as subjects of their own: each operation that ran, at the arguments it had."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,9 @@ from tinygrad_edu.testing.checker import Checker
 from tinygrad_edu.testing.report import GradReport
 from tinygrad_edu.testing.subject import Subject, is_float
 from tinygrad_edu.testing.trace import Step, recorded
-from tinygrad_edu.transforms import vjp as own_vjp
 from tinygrad_edu.tree import flatten
 
-__all__ = ["alone_again", "derivative_of", "evened", "is_for_symmetric", "local_reports"]
-
-
-def derivative_of(subject: Subject) -> Callable[..., Any]:
-    """(inputs, cotangents) ↦ gradients: the function whose derivative is the second one."""
-    size = len(subject.arrays)
-
-    def first(*values: Any) -> Any:
-        value, pullback = own_vjp(lambda *xs: subject.f(*subject.arguments(xs)), *values[:size])
-        leaves, rebuild = flatten(value)
-        return tuple(pullback(rebuild(list(values[size:]))))
-
-    first.__name__ = f"the gradient of {subject.name}"
-    return first
+__all__ = ["alone_again", "evened", "is_for_symmetric", "local_reports"]
 
 
 def local_reports(subject: Subject, seed: int = 0) -> Iterator[tuple[Step, GradReport]]:

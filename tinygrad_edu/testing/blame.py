@@ -16,13 +16,14 @@ import numpy as np
 
 from tinygrad_edu.graph import Node
 from tinygrad_edu.numerics.judge import AT_A_KINK
-from tinygrad_edu.testing.alone import alone_again, derivative_of
+from tinygrad_edu.testing.alone import alone_again
 from tinygrad_edu.testing.cases import cases_of
 from tinygrad_edu.testing.checker import Checker
 from tinygrad_edu.testing.manners import ANYONES, OURS
 from tinygrad_edu.testing.pointing import picture, source_of
 from tinygrad_edu.testing.repairs import explanation
 from tinygrad_edu.testing.report import Check, GradReport
+from tinygrad_edu.testing.second import derivative_of
 from tinygrad_edu.testing.subject import Arrays, Subject
 from tinygrad_edu.testing.suspects import Run, Suspect
 from tinygrad_edu.testing.trace import Step

@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_edu.errors import ShapeError, UnsupportedError
+from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.numerics.judge import AT_A_KINK, Method
-from tinygrad_edu.testing.alone import derivative_of, local_reports
+from tinygrad_edu.testing.alone import local_reports
 from tinygrad_edu.testing.blame import explained
 from tinygrad_edu.testing.checker import Checker
 from tinygrad_edu.testing.manners import it_is_deterministic, properties
 from tinygrad_edu.testing.pullbacks import Vjp
 from tinygrad_edu.testing.report import Check, Finding, GradientError, GradReport
+from tinygrad_edu.testing.second import differences_are_symmetric, gradient_subject, second_derivative_is_symmetric
 from tinygrad_edu.testing.subject import Subject
 
 __all__ = ["assert_gradients", "gradcheck"]
@@ -40,7 +41,8 @@ def gradcheck(
     """Judge the gradient of f at `inputs`; returns a report, and raises only for a call that makes no sense.
 
     inputs: arrays, Tensors, floats, or nests of them; what is not float is held fixed. wrt: the numbers of the inputs
-    to judge, all of them if None. order 2: also the derivatives of the gradient, by the inputs and by the cotangent.
+    to judge, all of them if None. order 2: also the derivatives of the gradient, by the inputs and by the cotangent; a
+    backward pass by hand has none: it is asked whether its differences are symmetric, as a second derivative is.
     cotangent: in the structure of f's output; drawn from `seed` if None (a cotangent of ones is blind to every rule
     whose outputs sum to a constant). directions: along how many each input is judged, instead of element by element.
     method: see `numerics.judge`. vjp: how f is differentiated, see `pullbacks`; None is this engine, and then f runs
@@ -50,11 +52,6 @@ def gradcheck(
         report = gradcheck(lambda x: np.tanh(x) * x, np.array([0.5, -2.0]))
         print(report)
     """
-    if order == 2 and vjp is not None:
-        raise UnsupportedError(
-            "gradcheck: order=2 differentiates a pullback, which only this engine's own allows; check the gradient "
-            "function itself, with a pullback of its own"
-        )
     subject = Subject(f, inputs, wrt, vjp)
     rng = np.random.default_rng(seed)
     weights = subject.cotangents(cotangent, rng)
@@ -69,13 +66,14 @@ def gradcheck(
     done = not exhaustive and any(check.verdict == "wrong" for check in checks)
     findings = properties(subject, weights, rng) if manners and not done else ()
     if order == 2 and not done:
-        second = derivative_of(subject)
-        points = [*subject.arrays, *weights]
-        again = Subject(second, points, [*subject.wanted, *range(len(subject.arrays), len(points))])
-        again.paths = [*subject.paths, *[f"cotangent[{k}]" for k in range(len(weights))]]
-        shapes.update({path: x.shape for path, x in zip(again.paths, again.arrays, strict=True)})
-        drawn = again.cotangents(None, rng)
-        checks += [as_second(check) for check in Checker(again, drawn, method, rng).checks(directions, exhaustive)]
+        again = gradient_subject(subject, weights)
+        if again is None:
+            findings = (*findings, differences_are_symmetric(subject, weights, rng))
+        else:
+            shapes.update({path: x.shape for path, x in zip(again.paths, again.arrays, strict=True)})
+            drawn = again.cotangents(None, rng)
+            checks += [as_second(check) for check in Checker(again, drawn, method, rng).checks(directions, exhaustive)]
+            findings = (*findings, second_derivative_is_symmetric(again, len(subject.arrays), rng))
     report = GradReport(subject.name, tuple(checks), tuple(findings), shapes, seed)
     return explained(report, subject, weights) if exhaustive else report
 

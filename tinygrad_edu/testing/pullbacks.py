@@ -3,13 +3,14 @@
     vjp(f, *inputs) -> (value, pullback);    pullback(cotangent) -> one gradient for each input
 
 That is the signature of `tinygrad_edu.vjp` and of `jax.vjp`, which can be passed as they are. `forward(f, *inputs)`,
-where a pullback has it, runs f on plain arrays for the differences.
+where a pullback has it, runs f on plain arrays for the differences; and `gradient(f, inputs, cotangents)` gives the
+gradients in the library's own arrays, to be differentiated again, where nesting the vjp does not.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def by_hand(backward: Callable[..., Any], needs_output: bool = False) -> Vjp:
 
         return value, pullback
 
+    vjp.is_by_hand = True  # type: ignore[attr-defined]
     return vjp
 
 
@@ -69,6 +71,15 @@ class TorchVjp:
 
         return rebuild([from_torch(y) for y in outputs]), pullback
 
+    def gradient(self, f: Callable[..., Any], inputs: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        """The gradients on torch tensors, themselves with a graph; zeros where nothing depends."""
+        torch = importlib.import_module("torch")
+        with torch.enable_grad():
+            xs = [x if x.requires_grad else x.detach().requires_grad_() for x in inputs]
+            pairs = [(y, g.to(y.dtype)) for y, g in zip(flatten(f(*xs))[0], cotangents, strict=True) if y.requires_grad]
+            ys, gs = zip(*pairs, strict=True)
+            return tuple(torch.autograd.grad(ys, xs, gs, create_graph=True, materialize_grads=True))
+
     def forward(self, f: Callable[..., Any], *inputs: Any) -> Any:
         torch = importlib.import_module("torch")
         with torch.no_grad():
@@ -92,5 +103,11 @@ torch_vjp = TorchVjp()
 def autograd_vjp(f: Callable[..., Any], *inputs: Any) -> tuple[Any, Callable[[Any], Any]]:
     """HIPS autograd's reverse mode, for functions written with `autograd.numpy`."""
     make_vjp = importlib.import_module("autograd").make_vjp
-    pull, value = make_vjp(lambda packed: f(*packed))(tuple(inputs))
+    pack = importlib.import_module("autograd.builtins").tuple  # which autograd sees through
+
+    def packed(values: Any) -> Any:
+        y = f(*values)
+        return pack(y) if isinstance(y, tuple | list) else y
+
+    pull, value = make_vjp(packed)(pack(inputs))
     return value, pull
