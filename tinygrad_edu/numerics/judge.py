@@ -130,7 +130,8 @@ def too_vague(
     size, slopes = max(abs(claimed), abs(best.value)), largest(line.gradient or []) * line.reach
     if size <= allowed and abs(best.value) <= 2.0 * best.error:
         steady = bool(claimed) and jitter is not None and 0.0 < jitter() < STEADY * abs(claimed)
-        return steady or not allowed <= 1e-9 * max(line.widest / line.top, slopes)
+        if not steady:
+            return not allowed <= 1e-9 * max(line.widest / line.top, slopes)
     return allowed > VAGUE * max(size, slopes)
 
 

@@ -34,6 +34,7 @@ ODD = 758767 / 2**20  # times a power of two: no period that x counts in divides
 NEARLY = 0.01  # two runs that differ by less than this part mean the same slope
 SUDDEN = 128.0  # times smaller from one rung to the next
 SLOW = 0.75  # of the ratio by which differences shrink from step to step, if f is smooth
+BELOW = 2.0**-64  # of φ: a level of noise below this is nothing beside what φ rounds
 CREDIBLE = 5  # rungs in a row that agree: fewer may agree by accident
 
 
@@ -159,7 +160,7 @@ def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
         return [side(line, sign * step, ratio) if sign else triple(line, step, ratio) for step in steps]
 
     rungs = climb()
-    while line.level and calm(rungs):
+    while line.level > BELOW * size and calm(rungs):
         line.level /= 32.0
         rungs = climb()
     raised = 0

@@ -58,6 +58,7 @@ class Line:
         self.evaluate, self.xs, self.vs, self.gradient = evaluate, list(xs), list(vs), gradient
         self.weights = list(weights)
         self.points: dict[float, Point | None] = {}
+        self.drifts: dict[tuple[float, float], float] = {}
         self.evaluations = 0
         self.level = 0.0  # noise of φ, where it was measured to be above what rounding explains
         self.size = largest([np.where(v != 0, x, 0.0) for x, v in zip(self.xs, self.vs, strict=True)])
@@ -152,12 +153,15 @@ class Line:
         """What x + h v rounded: its effect by the claimed gradient, or else a bound relative to the rise."""
         if self.gradient is None:
             return 0.0, 2.0**-52 * self.size / (self.reach * max(abs(low), abs(high)))
+        if (low, high) in self.drifts:
+            return self.drifts[low, high], 0.0
         effect = 0.0
         for x, v, g in zip(self.xs, self.vs, self.gradient, strict=True):
             off = ((x + high * v) - (x + low * v)) - (high - low) * v
             if np.any(off):
                 effect += float(np.sum(np.where(off != 0, g * off, 0.0)))
-        return (effect, 0.0) if np.isfinite(effect) else (0.0, 0.0)
+        self.drifts[low, high] = effect if np.isfinite(effect) else 0.0
+        return self.drifts[low, high], 0.0
 
     def central(self, h: float) -> Slope | None:
         return self.slope(-h, h)
