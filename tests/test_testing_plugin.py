@@ -1,8 +1,22 @@
 """The plugin as a user's own test run sees it: in a folder of its own, by pytest's own machinery."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from tinygrad_edu.testing.profiles import PROFILES
+
 pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def from_here(monkeypatch):
+    """The tree that is tested, not what else may be installed."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
 
 RIGHT = """
 import numpy as np, pytest
@@ -53,3 +67,10 @@ def test_the_profile_is_chosen_on_the_command_line(pytester):
     pytester.runpytest_subprocess("--gradcheck", "fast").assert_outcomes(failed=1)
     pytester.runpytest_subprocess("--gradcheck", "ci").assert_outcomes(passed=1)
     assert pytester.runpytest_subprocess("--gradcheck", "lazy").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_run_that_checks_no_gradient_does_not_import_numpy():
+    """The plugin is loaded by every pytest run on a machine where the package is installed."""
+    asked = "import sys, tinygrad_edu_pytest as p; print(p.DEPTHS, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == f"{tuple(PROFILES)} False"

@@ -1,56 +1,5 @@
-"""The pytest plugin: a `gradcheck` fixture, a marker, and how hard to look.
+"""The pytest plugin under a name inside the package, for `-p tinygrad_edu.testing.plugin`."""
 
-    def test_my_layer(gradcheck):
-        gradcheck(my_layer, x, w)
-
-    @pytest.mark.gradcheck(order=2, wrt=0)       # options for every call in this test
-    def test_my_loss(gradcheck): ...
-
-    pytest --gradcheck thorough                  # fast (the default), ci or thorough
-
-It is installed with the package. A failure shows the whole report: element, error bar, the rule that is wrong.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
-import pytest
-
-from tinygrad_edu.testing.check import assert_gradients
-from tinygrad_edu.testing.profiles import PROFILES, choose
-from tinygrad_edu.testing.report import GradReport
+from tinygrad_edu_pytest import gradcheck, pytest_addoption, pytest_configure
 
 __all__ = ["gradcheck", "pytest_addoption", "pytest_configure"]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("gradcheck", "gradients against differences (tinygrad_edu)")
-    group.addoption(
-        "--gradcheck", choices=sorted(PROFILES), default="fast", help="how hard to look at gradients (default: fast)"
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    choose(config.getoption("--gradcheck"))
-    config.addinivalue_line("markers", "gradcheck(**options): options for the calls of the gradcheck fixture")
-
-
-@pytest.fixture
-def gradcheck(request: pytest.FixtureRequest) -> Callable[..., GradReport]:
-    """assert_gradients under several drawn cotangents, as many and as deep as --gradcheck says."""
-    profile = PROFILES[request.config.getoption("--gradcheck")]
-    marker = request.node.get_closest_marker("gradcheck")
-    defaults = {} if marker is None else dict(marker.kwargs)
-
-    def check(f: Callable[..., Any], *inputs: Any, **options: Any) -> GradReport:
-        __tracebackhide__ = True
-        asked = {**defaults, **options}
-        asked.setdefault("order", 1 if asked.get("vjp") is not None else profile.order)
-        first = asked.pop("seed", 0)
-        for seed in range(first, first + profile.points):
-            report = assert_gradients(f, *inputs, seed=seed, **asked)
-        return report
-
-    return check
