@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinygrad_edu.operation import Primitive
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing.call import Call
-from tinygrad_edu.testing.check import assert_gradients
+from tinygrad_edu.testing.check import assert_gradients, gradcheck
 from tinygrad_edu.testing.profiles import current
 from tinygrad_edu.testing.report import GradientError, GradReport
 from tinygrad_edu.testing.strategies import calls, tied
@@ -48,16 +48,21 @@ def gradient_test(
             count = profile.examples if examples is None else examples
             asked = {"order": 1 if options.get("vjp") is not None else profile.order, **options}
             vague: list[GradReport] = []
+            failed: list[tuple[Call, int]] = []
 
             @settings(max_examples=count, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
             @given(drawn, st.integers(0, 2**16))
             def judge(call: Call, seed: int) -> None:
                 __tracebackhide__ = True
+                failed[:] = [(call, seed)]
                 report = assert_gradients(call, *call.arrays, seed=seed, unreliable="ignore", exhaustive=False, **asked)
                 if report.verdict == "unreliable":
                     vague.append(report)
 
-            judge()
+            try:
+                judge()
+            except GradientError as error:
+                raise in_full(error, *failed[0], asked) from None
             if len(vague) > count // 10:
                 raise GradientError(vague[0])
 
@@ -68,6 +73,14 @@ def gradient_test(
         return test
 
     return decorate
+
+
+def in_full(error: GradientError, call: Call, seed: int, asked: dict[str, Any]) -> GradientError:
+    """The last call is the one that Hypothesis shrank to: checked once more, to the end, with whose fault it is."""
+    full = GradientError(gradcheck(call, *call.arrays, seed=seed, **asked))
+    for note in getattr(error, "__notes__", ()):
+        full.add_note(note)
+    return full if full.report.verdict == "wrong" else error
 
 
 def derived(f: Callable[..., Any]) -> st.SearchStrategy[Call]:

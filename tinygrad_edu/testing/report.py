@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_edu.numerics import Judgement, Verdict
+from tinygrad_edu.render.layout import can_lay_out, lay_out
 
 __all__ = ["Check", "Finding", "GradReport", "GradientError"]
 
 RANK: dict[str, int] = {"ok": 0, "kink": 1, "unreliable": 2, "wrong": 3}
+COLOURS = {"ok": "palegreen", "kink": "khaki", "unreliable": "lightgrey", "wrong": "tomato"}
+STYLE = """\
+.gradcheck { border-collapse: collapse; font: 14px sans-serif; color: black; background: white }
+.gradcheck caption { text-align: left; padding: 6px }
+.gradcheck td, .gradcheck th { padding: 2px 8px; white-space: nowrap; text-align: right; border-top: 1px solid #ddd }
+.gradcheck :is(td, th):is(:first-child, :last-child) { text-align: left; white-space: normal }"""
+SECONDS = 5.0  # for Graphviz
 SHOWN = 6  # lines of checks that failed, for one input
 
 
@@ -130,9 +139,20 @@ class GradReport:
         )
         explained = f"<pre>{html.escape(self.explanation)}</pre>" if self.explanation else ""
         return (
-            f"<table><caption>gradcheck of {html.escape(self.function)}: <b>{self.verdict}</b></caption>"
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{explained}"
+            f"<style>{STYLE}</style><table class=gradcheck>"
+            f"<caption>gradcheck of {html.escape(self.function)}: <b>{self.verdict}</b></caption>"
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{explained}{self.picture()}"
         )
+
+    def picture(self) -> str:
+        """An image of the graph of a failure; nothing where there is none, or no Graphviz to draw it."""
+        if not self.dot or not can_lay_out():
+            return ""
+        try:
+            svg = base64.b64encode(lay_out(self.dot, "svg", SECONDS)).decode()
+        except Exception:  # a report is shown in any case
+            return ""
+        return f'<img alt="the graph, the wrong operation in red" src="data:image/svg+xml;base64,{svg}">'
 
     def to_dot(self) -> str:
         """The graph of the failure as DOT, the wrong operation in red; of the inputs alone where nothing is wrong."""
@@ -167,18 +187,18 @@ def row(check: Check) -> str:
         f"<td>{number:.1e}</td>" for number in numbers[2:]
     )
     verdict = check.verdict if check.verdict == "ok" else f"<b>{check.verdict}</b> {html.escape(check.note)}"
-    return f"<tr><td>{html.escape(check.place)}</td>{cells}<td>{check.evaluations}</td><td>{verdict}</td></tr>"
+    last = f'<td style="background: {COLOURS[check.verdict]}">{verdict}</td>'
+    return f"<tr><td>{html.escape(check.place)}</td>{cells}<td>{check.evaluations}</td>{last}</tr>"
 
 
 def inputs_as_dot(report: GradReport) -> str:
     """Inputs → function, coloured by verdict."""
-    colours = {"ok": "palegreen", "kink": "khaki", "unreliable": "lightgrey", "wrong": "tomato"}
     lines = ["digraph gradcheck {", "  rankdir=LR; node [shape=box, style=filled];"]
-    lines.append(f"  f [label={quoted(report.function)}, fillcolor={colours[report.verdict]}];")
+    lines.append(f"  f [label={quoted(report.function)}, fillcolor={COLOURS[report.verdict]}];")
     for number, ((order, path), checks) in enumerate(report.groups().items()):
         verdict = max((check.verdict for check in checks), key=RANK.__getitem__)
         label = f"{path} {report.shapes.get(path, '')}\norder {order}: {verdict}"
-        lines += [f"  x{number} [label={quoted(label)}, fillcolor={colours[verdict]}];", f"  x{number} -> f;"]
+        lines += [f"  x{number} [label={quoted(label)}, fillcolor={COLOURS[verdict]}];", f"  x{number} -> f;"]
     return "\n".join([*lines, "}"])
 
 
