@@ -243,7 +243,7 @@ PLANTS = [
     # The transformer
     plant("heads are not joined in order", attention.Attention.forward, "heads.swapaxes(1, 2).reshape", "heads.reshape",
           lambda: logits(), *MODEL),
-    plant("queries and keys exchanged", attention.Attention.forward, "q, k, v = qkv", "k, q, v = qkv",
+    plant("queries and keys exchanged", attention.Attention.forward, "q, k, v = (part", "k, q, v = (part",
           lambda: logits(), *MODEL),
     plant("keys do not turn", attention.Attention.forward, "self.rotary(q, start), self.rotary(k, start)",
           "self.rotary(q, start), k", lambda: logits(positions="rotary"), *MODEL),

@@ -1,17 +1,54 @@
-"""python tests/meta/run_planted.py NAME: plant that line, run the tests of its subject, exit as pytest does."""
+"""Plant lines and run the tests of their subjects: each in a fork of this process, in which everything is imported.
 
+Reads names from its input, one a line; prints for each how pytest ended and the end of what it said, as JSON. By hand:
+echo "softmax over the wrong axis" | python tests/meta/run_planted.py
+"""
+
+import json
+import os
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
+import hypothesis.extra.numpy  # noqa: E402, F401 - warm, so that no fork imports it again
 from line_plants import PLANTS  # noqa: E402
 
+SAID = 2000  # characters
+
+
+def tested(plant):
+    """In the fork: the exit status of the tests of its subject."""
+    files = [str(HERE.parent / name) for name in plant.tests]
+    with plant.planted():
+        return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--assert=plain", *files])
+
+
+def in_a_fork(work):
+    with tempfile.TemporaryFile() as words:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            status = -1
+            try:
+                os.dup2(words.fileno(), 1), os.dup2(words.fileno(), 2)
+                status = int(work())
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        words.seek(0)
+        return status, words.read().decode(errors="replace")[-SAID:]
+
+
 if __name__ == "__main__":
-    chosen = next(plant for plant in PLANTS if plant.name == sys.argv[1])
-    files = [str(HERE.parent / name) for name in chosen.tests]
-    with chosen.planted():
-        sys.exit(pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly", *files]))
+    for line in sys.stdin:
+        chosen = next(plant for plant in PLANTS if plant.name == line.strip())
+        print(json.dumps(in_a_fork(lambda plant=chosen: tested(plant))), flush=True)

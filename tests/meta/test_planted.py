@@ -2,10 +2,11 @@
 
 Rules: 200 of the two thousand wrong ones that can be made of the right ones, judged by the checks of
 tests/test_rules.py; all of them, under ten seeds each, with HYPOTHESIS_PROFILE=thorough. Lines of the engine, the
-composites, the optimisers and the transformer: each by the test files of its subject, in a process of its own; every
+composites, the optimisers and the transformer: each by the test files of its subject, in a fork of its own; every
 third by default, all with CI=true or with the thorough profile.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -33,14 +34,23 @@ def test_wrong_rules_are_found(part):
     assert len(witnessed) >= 40
 
 
-@pytest.mark.parametrize("plant", LINES, ids=lambda plant: plant.name)
-def test_a_wrong_line_is_found(plant):
-    assert differs(plant), "the plant changes nothing that its witness computes"
-    command = [sys.executable, str(HERE / "run_planted.py"), plant.name]
+@pytest.fixture(scope="module")
+def planter():
+    """A process that has imported everything, and forks for each name that it is told."""
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "default", "PYTEST_ADDOPTS": ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE.parents[1])
-    printed = f"{done.stdout[-2000:]}{done.stderr}"
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"the tests do not notice:\n{printed}"
+    command = [sys.executable, str(HERE / "run_planted.py")]
+    talk = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, cwd=HERE.parents[1], **talk) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("plant", LINES, ids=lambda plant: plant.name)
+def test_a_wrong_line_is_found(plant, planter):
+    assert differs(plant), "the plant changes nothing that its witness computes"
+    print(plant.name, file=planter.stdin, flush=True)
+    status, said = json.loads(planter.stdout.readline())
+    assert status == pytest.ExitCode.TESTS_FAILED, f"the tests do not notice:\n{said}"
 
 
 def test_every_line_still_stands_where_it_is_to_be_planted():
