@@ -157,6 +157,18 @@ def test_a_full_gradient_for_every_tie_is_wrong_although_each_alone_is_between_b
     assert gradcheck(np.max, x, vjp=first).ok
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_many_kinks_at_once_are_no_fault_and_a_wrong_one_among_them_is(own):
+    zeros = np.zeros((6, 8))
+    assert gradcheck(functional.relu, zeros, vjp=None if own else vjp).ok
+    assert gradcheck(np.abs, zeros, vjp=None if own else vjp).ok
+    steep = by_hand(lambda g, x: g * np.where(x == 0, 2.0, x > 0))
+    assert gradcheck(functional.relu, zeros, vjp=steep).verdict == "wrong"
+    full = by_hand(lambda g, x: g * (x == x.max()))
+    assert gradcheck(np.max, np.ones(40), vjp=full).verdict == "wrong"
+    assert gradcheck(np.max, np.ones(40), vjp=None if own else vjp).ok
+
+
 def test_an_infinite_slope_is_a_kink_and_not_a_number_is_wrong():
     assert gradcheck(np.sqrt, np.array([0.0, 1.0])).verdict == "kink"
     assert gradcheck(np.sqrt, np.array([1.0]), vjp=by_hand(lambda g, x: g * np.nan)).verdict == "wrong"

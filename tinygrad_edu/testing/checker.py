@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.numerics import Judgement, Line, judge
-from tinygrad_edu.numerics.judge import Method
+from tinygrad_edu.numerics.judge import AT_A_KINK, Method
 from tinygrad_edu.numerics.ladder import octave, triple
 from tinygrad_edu.testing.report import Check
 from tinygrad_edu.testing.subject import Arrays, Subject
@@ -65,9 +65,18 @@ class Checker:
                 signs = signs * 2.0 ** np.frexp(np.maximum(np.abs(x), 2.0**-30 * size))[1]
             judgement = self.judge({k: signs})
             if judgement.verdict == "wrong":
-                yield self.located(k, signs, judgement)
-                return
+                found = self.located(k, signs, judgement)
+                if found.index is not None or not self.is_mixed(k, judgement):
+                    yield found
+                    return
+                judgement = judgement._replace(verdict="kink", note=f"many kinks at once; {judgement.note}")
             yield Check.of(judgement, path, None, f"along direction {number}")
+
+    def is_mixed(self, k: int, judgement: Judgement) -> bool:
+        """Many kinks that a direction runs through in both senses: no element alone was wrong, nor are all together."""
+        if not judgement.note.startswith("slopes") and judgement.note != AT_A_KINK:
+            return False
+        return self.judge({k: np.ones(self.subject.arrays[k].shape)}).verdict != "wrong"
 
     def located(self, k: int, direction: np.ndarray, judgement: Judgement) -> Check:
         """Halve a direction that fails, keeping the half that is further off; name the element, or how many are left.
