@@ -84,7 +84,8 @@ def masked_attention(Q, K, V, M):
 
 def heads(X, W, W_o, H):
     QKV = X @ W
-    Q, K, V = (part.reshape(*part.shape[:2], H, -1).swapaxes(1, 2) for part in np.split(QKV, 3, axis=-1))
+    parts = np.split(QKV, 3, axis=-1)
+    Q, K, V = (x.reshape(*x.shape[:2], H, -1).swapaxes(1, 2) for x in parts)
     O = F.attention(Q, K, V)
     return O.swapaxes(1, 2).reshape(X.shape) @ W_o
 

@@ -207,14 +207,15 @@ def test_the_rule_of_the_softmax_kernel_reads_like_its_definition():
 
 def test_the_heads_of_an_attention_are_split_and_joined():
     def attend(X, W, W_o, H):
-        Q, K, V = np.split(X @ W, 3, axis=-1)
+        parts = np.split(X @ W, 3, axis=-1)
+        Q, K, V = parts
         heads = [part.reshape(*part.shape[:2], H, -1).swapaxes(1, 2) for part in (Q, K, V)]
         O = F.attention(*heads)
         return O.swapaxes(1, 2).reshape(X.shape) @ W_o
 
     text = derive(attend, X="B T D", W="D 24", W_o="D D", H=2, sizes={"D": 8}).text
     assert "Z = Q Kᵀ/2" in text and "A = softmax(Z)" in text and "dZ = A ⊙ (dA − rowsum(dA ⊙ A))" in text
-    assert "dO = heads(dY W_oᵀ)" in text and "[concat(dQ) | concat(dK) | concat(dV)]" in text
+    assert "dO = heads(dY W_oᵀ)" in text and "parts" not in text and "[concat(dQ) | concat(dK) | concat(dV)]" in text
 
 
 class Sublayer(nn.Module):

@@ -73,7 +73,7 @@ def given_names(nodes: Iterable[Node]) -> dict[Node, str]:
     while frame is not None:
         waiting.add(frame.f_code)
         frame = frame.f_back
-    last: dict[tuple[CodeType, int], list[Node]] = {}
+    last: dict[tuple[CodeType, int], list[list[Node]]] = {}
     before: tuple[CodeType, int] | None = None
     names: dict[tuple[CodeType, int], str] = {}
     for node in nodes:
@@ -90,18 +90,24 @@ def given_names(nodes: Iterable[Node]) -> dict[Node, str]:
         names[key] = name
         runs = last.setdefault(key, [])
         if key == before:
-            runs[-1] = node
+            runs[-1].append(node)
         else:
-            runs.append(node)
+            runs.append([node])
         before = key
     by_name: dict[str, list[Node]] = {}
-    for key, ends in last.items():
-        by_name.setdefault(names[key], []).extend(ends)
+    for key, runs in last.items():
+        by_name.setdefault(names[key], []).extend(run[-1] for run in runs if is_one_result(run))
     return {
         node: name if len(ends) == 1 else f"{name}{k + 1}"
         for name, ends in by_name.items()
         for k, node in enumerate(sorted(ends, key=lambda one: one.number))
     }
+
+
+def is_one_result(run: list[Node]) -> bool:
+    """Did all that a statement computed go into the last of it? A list of results has no name for each."""
+    used = {source for node in run for source in node.sources}
+    return all(node in used for node in run[:-1])
 
 
 # What it is
