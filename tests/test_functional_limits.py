@@ -246,3 +246,16 @@ def test_attention_wants_a_boolean_mask_also_as_a_list():
     np.testing.assert_array_equal(F.attention(q, q, q, [[True, False], [True, True]])[0], q[0])
     with pytest.raises(DtypeError, match="boolean"):
         F.attention(q, q, q, [[1, 0], [1, 1]])
+
+
+def test_attention_adds_its_bias_to_the_scores_and_may_not_grow_by_it():
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
+    bias = rng.normal(size=(3, 3))
+    weights = F.softmax(q @ k.mT / 2 + bias)
+    for given in (bias, bias.tolist(), Tensor(bias)):
+        found, seen = F.attention(Tensor(q), k, v, bias=given, return_weights=True)
+        np.testing.assert_allclose(seen.numpy(), weights, rtol=1e-12)
+        np.testing.assert_allclose(found.numpy(), weights @ v, rtol=1e-12)
+    with pytest.raises(ShapeError, match=r"a bias \(4, 3\) does not broadcast to the scores \(2, 3, 3\)"):
+        F.attention(q, k, v, bias=np.zeros((4, 3)))
