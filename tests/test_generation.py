@@ -164,6 +164,15 @@ def test_tokens_are_drawn_as_often_as_their_probability_says():
     assert (np.abs(count - 4000 * p) <= 5 * np.sqrt(4000 * p)).all()
 
 
+def test_a_draw_of_exactly_0_takes_no_token_that_never_comes():
+    class Zero:
+        def random(self):
+            return 0.0
+
+    logits = np.array([[-np.inf, 1.0, 0.0], [0.0, -np.inf, 1.0]])
+    assert Sampling(1.0).choose(logits, [Zero(), Zero()]) == [1, 0]
+
+
 @given(LOGITS, st.sampled_from([1e-300, 1e-9, 0.0]))
 def test_the_coldest_sampling_is_greedy(logits, temperature):
     chosen = Sampling(temperature).probabilities([logits])[0]
