@@ -134,11 +134,12 @@ def cov(
         centred = x - np.mean(x, axis=1, keepdims=True)
         return np.squeeze(centred @ centred.T / freedom(x.shape[1] - fewer, x))
     times = weights_of("fweights", fweights, x)
-    each = times * weights_of("aweights", aweights, x)
+    weights = weights_of("aweights", aweights, x)
+    each = times * weights
     total = np.sum(each)
     centred = x - (x @ each / total)[:, None]
     if fewer and aweights is not None:
-        fewer = fewer * np.sum(each * as_operand(aweights)) / total
+        fewer = fewer * np.sum(each * weights) / total
     return np.squeeze((centred * each) @ centred.T / freedom(total - fewer, x))
 
 
@@ -155,7 +156,7 @@ def weights_of(name: str, weights: Any, x: Any) -> Any:
     """One for each observation; 1 if none are given."""
     if weights is None:
         return np.ones(x.shape[1])
-    weights = at_least_double(weights)
+    weights = np.astype(at_least_double(weights), np.float64)  # as NumPy does, whatever they were
     if name == "fweights" and np.any(weights != np.round(weights)):
         raise TypeError("fweights count observations: whole numbers; aweights may be any")
     if weights.shape != (x.shape[1],):
