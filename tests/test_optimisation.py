@@ -10,7 +10,7 @@ import pytest
 from tinygrad_edu import functional, gradients, optim
 from transformer import Transformer, TransformerConfig
 from transformer.checkpoint import load_model
-from transformer.loop import Loop, fit, range_test
+from transformer.loop import Loop, fit, mean_loss, range_test
 from transformer.optimisation import make_optimizer, make_schedule
 from transformer.tasks import DigitTask, NestedTask, make_splits, task
 from transformer.train import TrainConfig, resume, train
@@ -108,7 +108,10 @@ def test_the_averaged_weights_are_what_is_measured_and_saved(tmp_path):
     *_, last = loop.run(follow)
     raw = loop.model.state_dict()
     outcome = train(config, tmp_path / "run", progress=False)
-    saved = load_model(tmp_path / "run" / "last.safetensors")[0].state_dict()
+    model, _ = load_model(tmp_path / "run" / "last.safetensors")
+    assert mean_loss(model, splits["validation"]) == pytest.approx(last.validation_loss, rel=1e-6)
+    assert mean_loss(loop.model, splits["validation"]) != pytest.approx(last.validation_loss, rel=1e-6)
+    saved = model.state_dict()
     for name, value in saved.items():
         np.testing.assert_allclose(value, by_hand[name], rtol=1e-4, atol=1e-6, err_msg=name)
     assert any((raw[name] != saved[name]).any() for name in raw) and len(steps) == 6
