@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, optim
@@ -98,6 +98,7 @@ def test_a_state_of_other_weights_is_refused_as_a_whole():
 
 
 @given(w=st.floats(-3, 3), gradients=st.lists(st.floats(-3, 3), min_size=1, max_size=6), decay=st.floats(0, 0.5))
+@example(w=0.0, gradients=[1.0, -0.45], decay=0.0)  # between where c and m + (1 − β₁) g change sign
 def test_lion_moves_by_the_sign_of_its_momentum(w, gradients, decay):
     parameter = leaf(w)
     optimizer = optim.Lion([parameter], 0.1, (0.8, 0.9), weight_decay=decay)
