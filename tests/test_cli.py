@@ -190,7 +190,7 @@ def test_wrong_input_gets_a_reason_and_exit_code_2(runs, capsys, case):
     assert len(err.splitlines()) == (3 if "^" in err else 1)
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["train", "--epochs", "many"], ["ask"], ["draw", "brain"]])
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["train", "--epochs", "many"], ["compare"], ["draw", "brain"]])
 def test_a_wrong_command_line_gets_exit_code_2(capsys, arguments):
     assert main(arguments) == 2
     assert "usage: python -m transformer" in capsys.readouterr().err
