@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 import re
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,11 +16,13 @@ from tinygrad_edu import Tensor, functional
 from transformer import Transformer, TransformerConfig, moments
 from transformer.cli import main
 from transformer.generate import inference
-from transformer.report import measures
+from transformer.report import measures, read_metrics
 from transformer.report.document import measure, write_report
+from transformer.report.tensorboard import write_events
 from transformer.tasks import DigitTask, Example, make_splits
 from transformer.tokens import PAD, encode, spell
 from transformer.train import TrainConfig, train
+from transformer.troubles import reason
 
 ENCODER = TransformerConfig(20, embed_dim=8, num_heads=2, num_layers=2, ffn_dim=8, dtype="float64")
 DECODER = TransformerConfig(
@@ -219,7 +222,6 @@ def test_the_page_asks_for_nothing_and_has_nothing_to_complain_of(browser, writt
 
 def test_the_questions_that_are_given_are_looked_at(runs, tmp_path):
     from transformer.checkpoint import load_model
-    from transformer.report import read_metrics
 
     model, about = load_model(runs / "one/best.safetensors")
     config, metrics = TrainConfig.from_dict(about["training"]), read_metrics(runs / "one/metrics.jsonl")
@@ -232,3 +234,38 @@ def test_a_question_that_is_none_of_the_task_is_refused(runs, capsys):
     assert main(["report", "--runs", str(runs), "--run", "one", "Max(1,<b>)"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "Max(1,<b>)" in err
+
+
+def records(path):
+    """The payloads of an event file: length (8 bytes), its checksum (4), payload, its checksum (4)."""
+    data, place = path.read_bytes(), 0
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 8], "little")
+        yield data[place + 12 : place + 12 + length]
+        place += 16 + length
+
+
+def test_events_hold_every_number_of_every_epoch(runs, tmp_path, capsys):
+    from tensorboardX.proto.event_pb2 import Event
+
+    metrics = read_metrics(runs / "one/metrics.jsonl")
+    count = write_events(metrics, tmp_path)
+    (path,) = tmp_path.glob("events.*")
+    found = {}
+    for record in records(path):
+        event = Event.FromString(record)
+        for value in event.summary.value:
+            found[value.tag, event.step] = value.simple_value
+    assert len(found) == count >= 20 * len(metrics)
+    for line in metrics:
+        assert found["train_loss", line["epoch"]] == pytest.approx(line["train_loss"], rel=1e-6)
+        assert found["operations/Max", line["epoch"]] == pytest.approx(line["operations"]["Max"], rel=1e-6)
+        expected = line["attention_entropy"]["block 0, head 1"]
+        assert found["attention_entropy/block_0/head_1", line["epoch"]] == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_the_package_the_command_says_how_to_get_it(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        write_events([], tmp_path)
+    assert "pip install 'tinygrad_edu[tensorboard]'" in reason(caught.value)

@@ -23,6 +23,7 @@ from transformer.generate import ask
 from transformer.loop import examined, mean_loss, range_test
 from transformer.model import Transformer
 from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
+from transformer.report.tensorboard import write_events
 from transformer.runs import checked
 from transformer.sweep import comparison, sweep, table, variations
 from transformer.tasks import make_splits
@@ -226,6 +227,9 @@ def report_command(args: argparse.Namespace) -> int:
     moments = sorted((int(epoch), table) for epoch, table in history.items())
     page, *numbers = write_report(measure(folder.name, model, config, metrics, args.questions, moments), folder)
     print(f"{page}: open it in a browser; its numbers are in {' and '.join(file.name for file in numbers)}")
+    if args.tensorboard is not None:
+        count = write_events(metrics, args.tensorboard)
+        print(f"{args.tensorboard}: {report.counted(count, 'number')} as events for TensorBoard")
     return 0
 
 

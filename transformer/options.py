@@ -126,6 +126,7 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     one.add_argument("names", nargs="+", metavar="RUN", help="which runs")
     one = command("report", "write one HTML page about a run", '--run encoder-1 "Max(5,3,9)"')
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
+    one.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write the curves there as events, too")
     draw_options(command("draw", "draw the graph of a layer", "model --format html --heat gradient"))
     return top
 

@@ -32,7 +32,8 @@ def one_blas_thread() -> None:
 def reason(error: Exception) -> str:
     """What went wrong, in one line unless the error itself points at a place in a question."""
     if isinstance(error, ModuleNotFoundError):
-        return f"{error}; install it: pip install 'tinygrad_edu[train]'"
+        extra = "tensorboard" if error.name == "tensorboardX" else "train"
+        return f"{error}; install it: pip install 'tinygrad_edu[{extra}]'"
     if isinstance(error, errors.TooLargeError):
         return str(error).split(". ")[0]  # the rest is for programmers
     if isinstance(error, MemoryError):
