@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from tinygrad_edu.render.fold import depths, parameters, parents, title
@@ -54,9 +54,11 @@ def dot_of(
     heat: Heat | None = None,
     caption: bool = True,
     fills: Mapping[int, str] | None = None,
+    opens: Container[int] = (),
 ) -> str:
     """The same bytes for the same graph, in every run. wrong: the number of a node to draw in red. caption: with the
-    view's notes, and what the colours mean, under the graph. fills: number → the colour to fill that node with."""
+    view's notes, and what the colours mean, under the graph. fills: number → the colour to fill that node with.
+    opens: numbers of what has a double line, because there is more to see of it."""
     import graphviz
 
     colours = THEMES[theme]
@@ -93,6 +95,8 @@ def dot_of(
         role = "output" if node.number == view.output and node.kind == "operation" else node.kind
         role = "wrong" if node.number == wrong else role
         style = {**SHAPES[role], "class": role}
+        if node.number in opens:
+            style["peripheries"] = "2"
         # Pale words would drown in a strong colour.
         filled = node.number in (fills or {})
         strong = role == "wrong" or warmth or filled

@@ -182,7 +182,8 @@ function tell(name) {
     const notes = sheet.notes.map((note) => make("p", { class: "pale" }, note));
     about.replaceChildren(
       make("h2", {}, sheet.title), ...sheet.contents.map((line) => make("p", {}, line)), ...notes,
-      make("p", { class: "pale" }, "Click a node for its numbers, a box with a double line to open it."));
+      ...(sheet.of === null ? [] : particulars(facts.nodes[sheet.of], sheet.of)),
+      make("p", { class: "pale" }, "Click a node for its numbers; what has a double line opens."));
     return;
   }
   const box = sheet.boxes[name];
@@ -194,6 +195,14 @@ function tell(name) {
     make("p", { class: "pale" }, box ? box.scope : `${kind}${known.scope ? ` in ${known.scope}` : ""}`),
     ...rowNote(),
     ...(box ? box.contents.map((line) => make("p", {}, line)) : []),
+    ...particulars(known, number),
+    ...openButton(name),
+  );
+}
+
+/** Its numbers; of a node, not of a box, also its neighbours. */
+function particulars(known, number) {
+  return [
     table([
       ["operation", known.kind === "operation" && known.name ? known.label : undefined],
       ["keywords", known.keywords], ["shape", known.shape], ["dtype", known.dtype],
@@ -203,8 +212,8 @@ function tell(name) {
     ]),
     ...statistics("Value", known.statistics, known.value),
     ...statistics("Gradient", known.gradient),
-    ...(box ? openButton(name) : [...links("From", facts.inputs[number]), ...links("Used by", usedBy[number])]),
-  );
+    ...(number === null ? [] : [...links("From", facts.inputs[number]), ...links("Used by", usedBy[number])]),
+  ];
 }
 
 function openButton(name) {

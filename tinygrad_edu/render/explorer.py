@@ -2,15 +2,18 @@
 
 Layout happens here, not in the browser. So each box that opens has a drawing of its own, a sheet: what is inside it,
 and at the edges what comes in. A sheet has at most SHEET nodes, which lay out in a moment; boxes on it have sheets in
-turn. Equal scopes in a row share the sheet of the first, and the reader chooses whose numbers it shows.
+turn. Equal scopes in a row share the sheet of the first, and the reader chooses whose numbers it shows. Operations of a
+run open too: to the sheet of their scalars.
 """
 
 from __future__ import annotations
 
 import html
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
+from tinygrad_edu.render.closeup import DRAWN, Closeup, closeups
 from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.fold import depths, fold, folded, parents, title
 from tinygrad_edu.render.labels import NOTHING, contents, keyword_text, printable, shape_text
@@ -19,6 +22,7 @@ from tinygrad_edu.render.page import inline_svg, page
 from tinygrad_edu.render.palette import Direction, Heat, Theme, heat_of
 from tinygrad_edu.render.plain import Statistics, View, ViewNode
 from tinygrad_edu.render.repeats import once
+from tinygrad_edu.render.run import Call
 
 __all__ = ["html_of"]
 
@@ -34,14 +38,24 @@ def html_of(
     direction: Direction | None = None,
     theme: Theme | None = None,
     heat: Heat | None = None,
+    calls: Mapping[int, Call] | None = None,
+    zoom: int = 0,
 ) -> str:
-    """The page. The same bytes for the same graph and Graphviz. Raises RenderError without one."""
+    """The page. The same bytes for the same graph and Graphviz. Raises RenderError without one.
+
+    calls: what the operations ran on, by their numbers; zoom: so many of them open to their scalars.
+    """
     sheets = sheets_of(view, min(budget, SHEET), depth)
+    left_out = add_closeups(sheets, view, calls or {}, zoom)
     svgs, told = [], []
     for sheet in sheets:
-        svg = lay_out(dot_of(sheet.view, direction or "TB", heat=heat, caption=False), "svg")
-        svgs.append(inline_svg(svg.decode(), f"graph of {printable(sheet.scope) or 'the whole'}"))
-        told.append(sheet.facts(view.notes, heat))
+        warm = None if sheet.closeup else heat
+        svg = lay_out(dot_of(sheet.view, direction or "TB", heat=warm, caption=False, opens=sheet.opens), "svg")
+        what = f"graph of {printable(sheet.scope) or 'the whole'}"
+        what = f"scalars of {sheet.closeup.title}" if sheet.closeup else what
+        svgs.append(inline_svg(svg.decode(), what))
+        told.append(sheet.facts(view.notes, warm))
+    told[0]["notes"] += left_out
     drawn = {whole(node) for sheet in sheets for node in sheet.view.nodes}
     many = len(view.nodes) > FACTS
     nodes = {n.number: facts_of(n) for n in view.nodes if not many or n.number in drawn}
@@ -49,8 +63,18 @@ def html_of(
     for edge in view.edges:
         if edge.target in nodes:
             inputs.setdefault(edge.target, []).append(edge.source)
+    for sheet in sheets:
+        if sheet.closeup:
+            alone = {node.number: whole(node) for node in sheet.view.nodes if node.kind != "folded"}
+            nodes |= {alone[number]: facts_of(sheet.view.nodes[number]) for number in alone}
+            for edge in sheet.view.edges:
+                if edge.source in alone and edge.target in alone:
+                    inputs.setdefault(alone[edge.target], []).append(alone[edge.source])
     rows = {path: about.alike for sheet in sheets for path, about in sheet.view.scopes.items() if about.alike}
     for sheet, about in zip(sheets, told, strict=True):
+        if sheet.closeup:
+            about["contents"], about["rows"] = scalar_words(sheet, rows), []
+            continue
         own = members_of(view, sheet.scope)
         about["contents"] = contents(folded(0, sheet.scope, own, "", view))
         about["rows"] = [path for path in rows if f"{sheet.scope}.".startswith(f"{path}.")]
@@ -67,7 +91,11 @@ def html_of(
 
 
 class Sheet:
-    """One drawing: of the whole, or of what is inside one scope. above: the sheet from which it opens, of `around`."""
+    """One drawing: of the whole, of what is inside one scope, or of the scalars of operation number `of`. above: the
+    sheet from which it opens, of `around`."""
+
+    closeup: Closeup | None = None
+    of: int | None = None
 
     def __init__(self, scope: str, view: View, above: int | None, around: str = "") -> None:
         self.scope, self.view, self.above, self.around = scope, view, above, around
@@ -77,9 +105,11 @@ class Sheet:
         """What the page tells of it. known: notes on the whole graph, which stand at the top of the page."""
         notes = [note for note in self.view.notes if note not in known]
         notes += [heat_of(self.view.nodes, heat).legend] if heat else []
+        name = title(self.view, self.scope, self.around) if self.scope else "graph"
         return {
             "scope": printable(self.scope, 200),
-            "title": printable(title(self.view, self.scope, self.around)) if self.scope else "graph",
+            "title": self.closeup.title if self.closeup else printable(name),
+            "of": self.of,
             "above": self.above,
             "notes": [printable(note, 300) for note in notes],
             "nodes": {str(n.number): whole(n) for n in self.view.nodes if n.kind != "folded"},
@@ -104,6 +134,37 @@ def sheets_of(view: View, budget: int, depth: int | None) -> list[Sheet]:
             waiting.append(len(sheets))
             sheets.append(Sheet(node.name, crowd(inner, budget, None, opened), number, sheet.scope))
     return sheets
+
+
+def add_closeups(sheets: list[Sheet], view: View, calls: Mapping[int, Call], zoom: int) -> list[str]:
+    """A sheet for each of the operations that open to their scalars; what to say of how many do."""
+    drawn = {whole(node): (place, node) for place, sheet in enumerate(sheets) for node in sheet.view.nodes
+             if node.kind == "operation"}  # fmt: skip
+    chosen, possible = closeups(view, calls, drawn, zoom)
+    number = len(view.nodes)
+    for of, made in chosen.items():
+        place, node = drawn[of]
+        nodes = tuple(each._replace(whole=number + each.number) for each in made.view.nodes)
+        number += len(nodes)
+        sheets[place].opens[node.number] = len(sheets)
+        sheet = Sheet(node.scope, fold(made.view._replace(nodes=nodes), DRAWN), place)
+        sheet.closeup, sheet.of = made, of
+        sheets.append(sheet)
+    if not chosen:
+        return []
+    more = " zoom= opens more." if len(chosen) < possible else ""
+    return [f"{len(chosen)} operations, with a double line, open to their scalars.{more}"]
+
+
+def scalar_words(sheet: Sheet, rows: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """What a sheet of scalars is."""
+    assert sheet.closeup is not None
+    lines = [sheet.closeup.words()]
+    lines += [f"Of {printable(path, 200)}, the first of {len(paths)} equal scopes."
+              for path, paths in rows.items() if f"{sheet.scope}.".startswith(f"{path}.")]  # fmt: skip
+    if sheet.closeup.dtype != "float64":
+        lines.append(f"The scalars are float64; the operation ran in {sheet.closeup.dtype}.")
+    return lines
 
 
 def crowd(view: View, budget: int, depth: int | None, opened: int) -> View:

@@ -18,6 +18,7 @@ SUFFIXES: dict[str, Format] = {
     ".svg": "svg", ".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot", ".txt": "text", ".json": "json",
     ".png": "png", ".pdf": "pdf",
 }  # fmt: skip
+ZOOM = 12  # operations that open, if nobody asks for more or less: half a second of layout
 LEAST = 12  # nodes to which a picture is folded when its layout takes too long
 SLOW = "The layout took too long: more is folded than was asked."
 
@@ -34,6 +35,7 @@ def draw(
     theme: Theme | None = None,
     heat: Heat | None = None,
     gradients: bool = False,
+    zoom: bool | int = True,
 ) -> Drawn | Image:
     """A picture of the graph that leads to a tensor; also written to `path` if there is one.
 
@@ -54,6 +56,9 @@ def draw(
     is light.
     heat: colour nodes by "gradient", "value", "bytes" (kept for backward) or "time" (of a run: pass the function).
     gradients: run a backward pass for this picture alone, to show the gradient by every node; `.grad` stays as it is.
+    zoom: on the HTML page of a function, which draw runs, so many operations open to their scalars, as `expand` makes
+    them (True: 12, False: none). Those of over 48 show their first element alone, and are folded in the middle if that
+    is not enough. The graph of a tensor does not open: it keeps what its rules need, not all that operations ran on.
 
     Needs the `dot` program or pygraphviz, except for "text", "dot" and "json"; without either the format that nobody
     asked for becomes "text", with a hint, and the others raise RenderError. So does a layout of over a minute that
@@ -67,19 +72,22 @@ def draw(
     ):  # fmt: skip
         if value not in known:
             raise ValueError(f"{name}={value!r}: there is {', '.join(map(repr, known))}")
-    whole = view(target, inputs, gradients or heat == "gradient")
+    if not isinstance(zoom, int) or zoom < 0:
+        raise ValueError(f"zoom={zoom!r}: True, False, or how many operations shall open")
+    opening = ZOOM if zoom is True else int(zoom)
+    whole, calls = view(target, inputs, gradients or heat == "gradient", asked == "html" and opening > 0)
     hint = ""
     if asked is None and not can_lay_out():
         hint = "(Install Graphviz for a picture: apt-get install graphviz, or pip install pygraphviz.)\n"
     form = asked or ("text" if hint else "svg")
     while True:
         try:
-            picture = pictured(whole, form, budget, depth, repeats, direction, theme, heat)
+            picture = pictured(whole, form, budget, depth, repeats, direction, theme, heat, calls, opening)
             break
         except TooSlow:
             if budget <= LEAST:
                 raise
-            budget = max(LEAST, min(budget, len(whole.nodes)) // 4)
+            budget, opening = max(LEAST, min(budget, len(whole.nodes)) // 4), 0
             if SLOW not in whole.notes:
                 whole = whole._replace(notes=(*whole.notes, SLOW))
     if hint and isinstance(picture, Drawn):
@@ -104,8 +112,8 @@ def chosen(format: Format | None, path: str | os.PathLike[str] | None) -> Format
     return format
 
 
-def view(target: Any, inputs: tuple[Any, ...], gradients: bool) -> View:
-    """What is to be seen of a tensor, or of the function after it was run."""
+def view(target: Any, inputs: tuple[Any, ...], gradients: bool, keep: bool) -> tuple[View, dict[int, Any]]:
+    """What is to be seen of a tensor, or of the function after it was run; its calls by number, if they are kept."""
     # Here, not above: `import tinygrad_edu` must not wait for what only a picture needs.
     from tinygrad_edu.nn import Module
     from tinygrad_edu.render.run import named_inputs, run, scopes_of
@@ -114,16 +122,18 @@ def view(target: Any, inputs: tuple[Any, ...], gradients: bool) -> View:
 
     output: Any = target
     told: dict[str, Any] = {}
+    calls: dict[Any, Any] = {}
     if isinstance(target, Tensor) or not callable(target) or (isinstance(target, Module) and not inputs):
         if inputs:
             raise TypeError(f"inputs are for a function or a module; this is a {type(target).__name__}")
     else:
         given = inputs if isinstance(target, Module) else named_inputs(target, inputs)
-        output, facts, seconds = run(target, given)
+        output, facts, seconds, calls = run(target, given, keep)
         told = {"facts": facts, "seconds": seconds, "scopes": scopes_of(target)}
     if isinstance(output, Tensor) and output._node is not None and has_over(output._node, LARGE):
-        return summary_of(output)
-    return numbered(output, **told, gradients=gradients)[0]
+        return summary_of(output), {}
+    seen, numbers = numbered(output, **told, gradients=gradients)
+    return seen, {numbers[node]: call for node, call in calls.items()}
 
 
 def pictured(
@@ -135,6 +145,8 @@ def pictured(
     direction: Direction | None,
     theme: Theme | None,
     heat: Heat | None,
+    calls: dict[int, Any],
+    opening: int,
 ) -> Drawn | Image:
     from tinygrad_edu.render.dot import dot_of
     from tinygrad_edu.render.explorer import html_of
@@ -143,7 +155,7 @@ def pictured(
     from tinygrad_edu.render.text import text_of
 
     if format == "html":
-        return Drawn(html_of(whole, budget, depth, direction, theme, heat), format)
+        return Drawn(html_of(whole, budget, depth, direction, theme, heat, calls, opening), format)
     crowded = len(whole.nodes) > budget or depth is not None
     seen = once(whole) if repeats or (repeats is None and crowded) else whole
     seen = fold(seen, budget, depth)

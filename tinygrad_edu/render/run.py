@@ -24,7 +24,7 @@ from tinygrad_edu.render.labels import value_text
 from tinygrad_edu.render.plain import Scope, Statistics, statistics_of
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["FEW", "Facts", "Fact", "gradients_of", "known_values", "named_inputs", "run", "scopes_of"]
+__all__ = ["FEW", "Call", "Facts", "Fact", "gradients_of", "known_values", "named_inputs", "run", "scopes_of"]
 
 FEW = 6  # elements that a picture shows as they are
 Key = Node | tuple[Node, int]  # a value: a node's, or that of its constant argument number k
@@ -40,19 +40,31 @@ class Fact(NamedTuple):
 Facts = dict[Key, Fact]
 
 
+class Call(NamedTuple):
+    """An operation with what it was given, and what came out."""
+
+    operation: Operation
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+    value: Any
+
+
 class Heard(NamedTuple):
-    """One operation that ran. number: of the node that was recorded for it, if one was."""
+    """One operation that ran. number: of the node that was recorded for it, if one was. call: if it is kept."""
 
     number: int
     operation: Operation
+    call: Call | None
     arguments: list[Fact | None]
     result: list[Fact | None]
     seconds: float
 
 
-def run(f: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[Tensor, Facts, dict[Node, float]]:
+def run(
+    f: Callable[..., Any], inputs: tuple[Any, ...], keep: bool = False
+) -> tuple[Tensor, Facts, dict[Node, float], dict[Node, Call]]:
     """f(*inputs), a Tensor or a tuple that begins with one; its graph's values; the seconds that each node took, with
-    the Python between it and the operation before. Raises TypeError if f returns something else.
+    the Python between it and the operation before; if keep, the calls. Raises TypeError if f returns something else.
     """
     heard: list[Heard] = []
     known: dict[int, tuple[Any, Fact | None]] = {}  # by id(), which is its own as long as the array is held here
@@ -70,7 +82,8 @@ def run(f: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[Tensor, Facts, 
         if isinstance(operation, Primitive) and operation.sequence is not None:
             operands = next((given for given in args if isinstance(given, list | tuple)), ())
         results = value if isinstance(value, tuple) else (value,)
-        heard.append(Heard(next_number() + 1, operation, [*map(fact, operands)], [*map(fact, results)], seconds))
+        call = Call(operation, args, keywords, value) if keep else None
+        heard.append(Heard(next_number() + 1, operation, call, [*map(fact, operands)], [*map(fact, results)], seconds))
         clock = perf_counter()  # what was noted here is no time of theirs
 
     token = STATE.set(STATE.get().but(watch=watch))
@@ -128,10 +141,11 @@ def has_contents(cell: Any) -> bool:
     return True
 
 
-def by_node(output: Tensor, heard: list[Heard]) -> tuple[Facts, dict[Node, float]]:
+def by_node(output: Tensor, heard: list[Heard]) -> tuple[Facts, dict[Node, float], dict[Node, Call]]:
     """The nodes behind what was heard: each was numbered right after its operation ran."""
     facts: Facts = {}
     seconds: dict[Node, float] = {}
+    calls: dict[Node, Call] = {}
     numbers = [each.number for each in heard]
     for node in reachable([output._node]) if output._node is not None else ():
         if node.plan is None:
@@ -146,13 +160,15 @@ def by_node(output: Tensor, heard: list[Heard]) -> tuple[Facts, dict[Node, float
             facts.update({} if part is None else {node: part})
             continue
         seconds[node] = about.seconds
+        if about.call is not None:
+            calls[node] = about.call
         if len(about.result) == 1 and about.result[0] is not None:
             facts[node] = about.result[0]
         for k, given in enumerate(node.inputs):
             fact = about.arguments[k] if k < len(about.arguments) else None
             if fact is not None:
                 facts.setdefault(given if type(given) is Node else (node, k), fact)
-    return facts, seconds
+    return facts, seconds, calls
 
 
 def known_values(nodes: list[Node]) -> Facts:
