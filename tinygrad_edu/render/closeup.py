@@ -112,7 +112,7 @@ def closeup(call: Call, names: list[str], label: str) -> Closeup | None:
         return None
     if not isinstance(operation, Primitive) or operation.sequence is not None:
         return None
-    function = next(f for f, known in registry().items() if known is operation)
+    function = next((f for f, known in registry().items() if known is operation), operation.function)
     first = (0,) * value.ndim
     for element in (None, first) if value.ndim else (None,):
         given = list(call.args) if element is None else needed(function, call)
