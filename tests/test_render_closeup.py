@@ -177,6 +177,20 @@ def test_one_clicks_from_module_to_operation_to_scalars(browser, tmp_path):
 
 
 @needs_graphviz
+@pytest.mark.parametrize("width", [1200, 420])
+def test_a_sheet_that_opens_under_the_mouse_tells_of_itself_before_its_nodes(browser, tmp_path, width):
+    draw(lambda x, W: np.tanh(x @ W), X[:1, :2], W[:2, :2], path=tmp_path / "x.html")
+    with browser.open(tmp_path / "x.html", width=width) as tab:
+        tab.click(node("matmul"))
+        assert tab.text("#about h2 + p") == "matmul: 4 products, 2 sums", "on a phone too: it stays in place"
+        place = tab.evaluate(f"""(() => {{ const box = document.querySelector({node("W[0, 0]")!r})
+            .getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()""")
+        tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+        assert tab.text("#about h2") == "W[0, 0]"
+        assert tab.troubles == []
+
+
+@needs_graphviz
 def test_names_from_outside_are_words_among_the_scalars_too(browser, tmp_path):
     name = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u202e"
     draw(lambda x: np.tanh(x @ W[:2, :2]), named(name, X[:2, :2]), path=tmp_path / "x.html")

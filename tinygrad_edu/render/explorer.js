@@ -56,6 +56,7 @@ function whereIs(number) {
 function show(sheet) {
   current = sheet;
   chosen = null;
+  for (const each of findAll(".hovered")) each.classList.remove("hovered");
   sheets.forEach((each, k) => each.classList.toggle("hidden", k !== sheet));
   stage.show(find("svg", sheets[sheet]));
   showPath();
@@ -302,7 +303,9 @@ sheets.forEach((sheet, k) => {
     element.setAttribute("aria-label", `${about.name || about.label}, ${about.shape}`);
     element.addEventListener("click", () => act(name));
     element.addEventListener("focus", () => { if (chosen !== name) tell(name); });
-    element.addEventListener("pointerenter", () => {
+    // Not when it enters: a sheet that opens under a mouse at rest first tells of itself.
+    element.addEventListener("pointermove", () => {
+      if (element.classList.contains("hovered")) return;
       element.classList.add("hovered");
       near(name, "near");
       if (chosen === null) tell(name);
