@@ -163,6 +163,23 @@ def test_what_where_did_not_select_never_leaks(f, bad, good):
         assert g[1] == slope(f, good) != 0.0
 
 
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf, 1e200])
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("rows", [2, 70])
+def test_of_a_cotangent_only_what_was_selected_arrives(rows, repeated, bad):
+    rng = np.random.default_rng(rows)
+    chosen = rng.random((1, 40) if repeated else (rows, 40)) < 0.5
+    g = rng.standard_normal((rows, 40))
+    g[~np.broadcast_to(chosen, g.shape)] += bad
+    x, y = (Tensor(rng.standard_normal(g.shape), requires_grad=True) for _ in range(2))
+    np.where(chosen, x, y).backward(g)
+    np.testing.assert_array_equal(x.grad.numpy(), np.where(chosen, g, 0.0))
+    np.testing.assert_array_equal(y.grad.numpy(), np.where(chosen, 0.0, g))
+    low, high = np.where(chosen, 2.0, 0.0), Tensor(np.ones(g.shape), requires_grad=True)
+    np.maximum(high, low).backward(g)
+    np.testing.assert_array_equal(high.grad.numpy(), np.where(chosen, 0.0, g))
+
+
 def test_infinite_scores_that_are_masked_leave_finite_gradients():
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     scores = np.where(np.array([True, True, False]), x, -np.inf)

@@ -22,6 +22,8 @@ MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too larg
 
 def broadcast(*args: Any, **_: Any) -> tuple[int, ...] | None:
     arrays = [each for each in args if type(each) is np.ndarray]
+    if len({each.shape for each in arrays}) < 2:
+        return None  # shapes that are all alike stay so; broadcast_shapes takes 10 µs to say it
     pairs = math.prod([each.size for each in arrays])
     return np.broadcast_shapes(*[each.shape for each in arrays]) if pairs > MANY else None
 
