@@ -53,8 +53,8 @@ def test_the_scalars_of_every_operation_of_a_program_give_its_numbers(program):
     output, _, _, calls = run(lambda: program.values(*inputs)[-1], (), keep=True)
     view, numbers = numbered(output)
     known = {numbers[node]: call for node, call in calls.items()}
-    chosen, found = closeups(view, known, range(len(view.nodes)), 5)
-    assert len(chosen) == min(5, found)
+    chosen, others = closeups(view, known, range(len(view.nodes)), 5)
+    assert len(chosen) == 5 or (len(chosen) < 5 and not others), "as many as were asked for, or all"
     for number, made in chosen.items():
         assert 1 < len(made.view.nodes) <= EACH
         np.testing.assert_allclose(result(made), expected(known[number], made), rtol=1e-11, atol=1e-13)

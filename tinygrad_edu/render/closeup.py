@@ -6,7 +6,7 @@ larger one the first element, (0, ..., 0), for which the first row and column of
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -81,25 +81,31 @@ def counted(label: str, count: int) -> str:
     return f"{count} {'maxima' if word == 'maximum' else f'{word}s'}"
 
 
-def closeups(view: View, calls: Mapping[int, Call], drawn: Iterable[int], most: int) -> tuple[dict[int, Closeup], int]:
-    """By number, of the drawn operations the ones that open, and how many were found to: `most`, each kind of operation
+def closeups(
+    view: View, calls: Mapping[int, Call], drawn: Iterable[int], most: int
+) -> tuple[dict[int, Closeup], bool]:
+    """By number, of the drawn operations the ones that open, and whether more could: `most`, each kind of operation
     once before any twice, the smallest first."""
-    tried: Counter[str] = Counter()
+    waiting: dict[str, deque[int]] = {}
+    for number in drawn:
+        if number in calls:
+            waiting.setdefault(view.nodes[number].label, deque()).append(number)
     refused: set[Any] = set()
-    found: list[tuple[int, int, int, Closeup]] = []
-    for number in drawn if most else ():
-        label = view.nodes[number].label
-        call = calls.get(number)
-        if call is None or tried[label] == most or (alike := signature(call)) in refused:
-            continue
-        made = closeup(call, names_of(view, number, call), printable(label))
-        if made is None:
-            refused.add(alike)
-            continue
-        found.append((tried[label], len(made.view.nodes), number, made))
-        tried[label] += 1
-    found.sort(key=lambda each: each[:3])
-    return {number: made for _, _, number, made in found[:most]}, len(found)
+    found: list[tuple[int, Closeup]] = []
+    while any(waiting.values()) and len(found) < most:
+        once: list[tuple[int, Closeup]] = []
+        for label, numbers in waiting.items():
+            made = None
+            while numbers and made is None:
+                call = calls[number := numbers.popleft()]
+                if (alike := signature(call)) not in refused:
+                    made = closeup(call, names_of(view, number, call), printable(label))
+                    if made is None:
+                        refused.add(alike)
+            if made is not None:
+                once.append((number, made))
+        found += sorted(once, key=lambda each: (len(each[1].view.nodes), each[0]))
+    return dict(found[:most]), len(found) > most or any(waiting.values())
 
 
 def closeup(call: Call, names: list[str], label: str) -> Closeup | None:

@@ -140,7 +140,7 @@ def add_closeups(sheets: list[Sheet], view: View, calls: Mapping[int, Call], zoo
     """A sheet for each of the operations that open to their scalars; what to say of how many do."""
     drawn = {whole(node): (place, node) for place, sheet in enumerate(sheets) for node in sheet.view.nodes
              if node.kind == "operation"}  # fmt: skip
-    chosen, possible = closeups(view, calls, drawn, zoom)
+    chosen, others = closeups(view, calls, drawn, zoom)
     number = len(view.nodes)
     for of, made in chosen.items():
         place, node = drawn[of]
@@ -152,7 +152,7 @@ def add_closeups(sheets: list[Sheet], view: View, calls: Mapping[int, Call], zoo
         sheets.append(sheet)
     if not chosen:
         return []
-    more = " zoom= opens more." if len(chosen) < possible else ""
+    more = " zoom= may open more." if others else ""
     return [f"{len(chosen)} operations, with a double line, open to their scalars.{more}"]
 
 
