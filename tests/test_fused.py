@@ -235,3 +235,14 @@ def test_a_checkpoint_runs_again_what_it_ran_first():
         y = checkpoint(lambda x: F.layer_norm(F.gelu(F.softmax(x))))(x)
     y.backward(np.ones(y.shape))
     assert np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("lead", [2.0, 20.0, 39.0, 250.0, 400.0])
+def test_the_loss_of_a_sure_answer_keeps_its_digits(lead):
+    """log(1 + e⁻ˡ) to the last digits, not l − l: whatever its size, and however the logits are shifted."""
+    expected = np.log1p(np.exp(-lead))
+    for shift in (0.0, -lead, 17.0):
+        logits = np.array([[lead + shift, shift]])
+        np.testing.assert_allclose(functional.cross_entropy(logits, [0]), expected, rtol=1e-12, atol=2e-16)
+        np.testing.assert_allclose(functional.log_softmax(logits)[0, 0], -expected, rtol=1e-12, atol=2e-16)
+    assert functional.log_softmax(np.array([-0.599]))[0] == 0

@@ -38,6 +38,15 @@ def shifted(x: Any) -> tuple[Any, Any]:
     return x - shift, shift
 
 
+def below_top(x: Any) -> Any:
+    """x less each row's maximum, 0 where that is infinite: a logarithm near 0 keeps its digits only so.
+
+    x − log Σ eˣ for x = (250, 0) is 250 − 250; after the shift it is −log(1 + e⁻²⁵⁰).
+    """
+    top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
+    return x - np.where(np.abs(top) == np.inf, 0.0, top).astype(x.dtype, copy=False)
+
+
 def total(e: Any) -> Any:
     """Σ e, or 1 where that is 0: then every e is 0, and 0 / 1 is 0."""
     s = sums(e)
@@ -77,7 +86,7 @@ def softmax(x: Any, mask: Any = None) -> Any:
 
 @by_pieces
 def log_softmax_value(x: Any) -> Any:
-    x, _ = shifted(x)
+    x = below_top(x)
     return x - np.log(total(np.exp(x)))
 
 
@@ -176,7 +185,7 @@ def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
 @by_pieces
 def losses(scores: Any, targets: Any, smoothing: float) -> Any:
     """−log softmax(scores)[target] of each row, (N, 1); with smoothing a, of (1−a) onehot + a/V."""
-    scores, _ = shifted(scores)
+    scores = below_top(scores)
     picked = np.take_along_axis(scores, targets, axis=-1)
     if smoothing:
         picked = picked * (1 - smoothing) + sums(scores) * (smoothing / scores.shape[-1])
