@@ -243,6 +243,6 @@ def test_the_loss_of_a_sure_answer_keeps_its_digits(lead):
     expected = np.log1p(np.exp(-lead))
     for shift in (0.0, -lead, 17.0):
         logits = np.array([[lead + shift, shift]])
-        np.testing.assert_allclose(functional.cross_entropy(logits, [0]), expected, rtol=1e-12, atol=2e-16)
-        np.testing.assert_allclose(functional.log_softmax(logits)[0, 0], -expected, rtol=1e-12, atol=2e-16)
-    assert functional.log_softmax(np.array([-0.599]))[0] == 0
+        np.testing.assert_allclose(F.cross_entropy(logits, [0]), expected, rtol=1e-12, atol=2e-16)
+        np.testing.assert_allclose(F.log_softmax(logits)[0, 0], -expected, rtol=1e-12, atol=2e-16)
+    assert F.log_softmax(np.array([-0.599]))[0] == 0
