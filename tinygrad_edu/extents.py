@@ -32,9 +32,14 @@ def tiled(A: Any, reps: Any) -> tuple[int, ...]:
     return (np.size(A) * math.prod(np.atleast_1d(reps).tolist()),)
 
 
+def beside(a: Any, axis: int) -> int:
+    """The sizes of all other axes, multiplied."""
+    return math.prod(a.shape[:axis] + a.shape[axis:][1:])
+
+
 def repeated(a: Any, repeats: Any, axis: int | None = None) -> tuple[int, ...]:
     total = int(np.sum(repeats)) if np.ndim(repeats) else int(repeats) * (a.size if axis is None else a.shape[axis])
-    return (total if axis is None else total * (a.size // a.shape[axis]),)
+    return (total if axis is None else total * beside(a, axis),)
 
 
 def padded(array: Any, pad_width: Any, *_: Any, **__: Any) -> tuple[int, ...]:
@@ -51,7 +56,7 @@ def diagonal(v: Any, k: int = 0) -> tuple[int, ...] | None:
 
 
 def gathered(a: Any, indices: Any, axis: int | None = None, *_: Any, **__: Any) -> tuple[int, ...] | None:
-    rest = 1 if axis is None else a.size // a.shape[axis]
+    rest = 1 if axis is None else beside(a, axis)
     return (indices.size * rest,) if isinstance(indices, np.ndarray) else None
 
 
