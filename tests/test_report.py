@@ -165,6 +165,7 @@ def test_what_costs_are_measured_leaves_the_model_as_it_was(config):
     assert [part.part for part in parts] == ["embedding", "attention", "feed-forward", "norm", "output"]
     assert all(part.forward > 0 and part.backward > 0 for part in (*parts, step))
     assert step.parameters == model.num_parameters()
+    assert step.peak > max(part.peak for part in parts) > 0
     assert all((model.state_dict()[name] == value).all() for name, value in before.items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -269,3 +270,10 @@ def test_without_the_package_the_command_says_how_to_get_it(runs, tmp_path, caps
     with pytest.raises(ModuleNotFoundError) as caught:
         write_events([], tmp_path)
     assert "pip install 'tinygrad_edu[tensorboard]'" in reason(caught.value)
+
+
+@pytest.mark.parametrize("size", [10**5, 10**6])
+def test_the_peak_is_what_is_held_at_one_time(size):
+    one = measures.held(lambda: np.ones(size), lambda ones: None)
+    two = measures.held(lambda: np.ones(size), lambda ones: np.add(ones, 1.0))
+    assert 8 * size <= one < 8 * size + 10**5 and 16 * size <= two < 16 * size + 10**5

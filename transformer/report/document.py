@@ -246,13 +246,14 @@ def embeddings(report: Report) -> str:
 def costs(report: Report) -> str:
     def row(cost: measures.Cost) -> list[str]:
         seconds = cost.forward, cost.backward, cost.forward + cost.backward
-        return [cost.part, f"{cost.parameters:,}", *(f"{1e3 * each:.3f}" for each in seconds)]
+        return [cost.part, f"{cost.parameters:,}", *(f"{1e3 * each:.3f}" for each in seconds), f"{cost.peak / 1e6:.3f}"]
 
     rows = [row(cost) for cost in (*report.costs, report.step)]
     layers = report.config.model.num_layers
-    return table(["part", "parameters", "forward, ms", "backward, ms", "both, ms"], rows) + (
+    return table(["part", "parameters", "forward, ms", "backward, ms", "both, ms", "peak, MB"], rows) + (
         f"<p>Medians on a batch of {report.config.batch_size}. The whole step runs {counted(layers, 'block')}, each "
-        "with one attention, one feed-forward network and two norms; its backward pass includes Adam.</p>"
+        "with one attention, one feed-forward network and two norms; its backward pass includes Adam. The "
+        "peak is what is held at most, above weights and averages.</p>"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -183,12 +184,15 @@ def principal_axes(vectors: Array, count: int = 2) -> tuple[Array, Array, Array]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one part takes in a training step: parameters, and seconds forward and backward, medians."""
+    """What one part takes in a training step: parameters, seconds forward and backward (medians), and the bytes that it
+    holds at most, above what is there before.
+    """
 
     part: str
     parameters: int
     forward: float
     backward: float
+    peak: int
 
 
 def costs(model: Transformer, split: Split, batch_size: int, repeats: int = 7) -> tuple[list[Cost], Cost]:
@@ -208,8 +212,8 @@ def costs(model: Transformer, split: Split, batch_size: int, repeats: int = 7) -
     for name, module, run in parts:
         if module is None:  # the model was built without
             continue
-        forward, backward = timed(run, lambda y: y.backward(np.ones(y.shape, y.dtype)), repeats)
-        found.append(Cost(name, module.num_parameters(), forward, backward))
+        both = run, lambda y: y.backward(np.ones(y.shape, y.dtype))
+        found.append(Cost(name, module.num_parameters(), *timed(*both, repeats), held(*both)))
     copy = Transformer(model.config)
     copy.load_state_dict(model.state_dict())
     optimizer = optim.Adam(copy.named_parameters(), 1e-6)
@@ -219,9 +223,24 @@ def costs(model: Transformer, split: Split, batch_size: int, repeats: int = 7) -
         optimizer.step()
         optimizer.zero_grad()
 
-    whole = timed(lambda: functional.cross_entropy(copy(tokens), targets, ignore=PAD), back, repeats)
+    step = lambda: functional.cross_entropy(copy(tokens), targets, ignore=PAD), back  # noqa: E731
+    whole = Cost("a whole step", model.num_parameters(), *timed(*step, repeats), held(*step))
     model.zero_grad()
-    return found, Cost("a whole step", model.num_parameters(), *whole)
+    return found, whole
+
+
+def held(forward: Callable[[], Any], backward: Callable[[Any], None]) -> int:
+    """The most bytes of arrays and Python's objects that both hold at one time."""
+    tracing = tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        backward(forward())
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not tracing:
+            tracemalloc.stop()
 
 
 def timed(forward: Callable[[], Any], backward: Callable[[Any], None], repeats: int) -> tuple[float, float]:
