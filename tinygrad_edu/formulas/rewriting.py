@@ -219,17 +219,6 @@ def rows_stay_rows(x: Expr) -> Expr | None:
 # Products
 
 
-@rule("matmul")
-def ones_add_up(x: Expr) -> Expr | None:
-    """A 1 = Σ A over the rows' elements: a kernel sums so, since it is fast."""
-    left, right = x.args
-    if right.ndim == 1 and is_number(right, 1.0):
-        return reshape(total(left, (-1,)), x.shape)
-    if left.ndim == 1 and is_number(left, 1.0) and right.ndim == 2:
-        return reshape(total(right, (-2,)), x.shape)
-    return None
-
-
 @rule("reshape")
 def rows_folded_again(x: Expr) -> Expr | None:
     """A stack laid flat, multiplied by one matrix and folded again: the product of the stack by that matrix."""
