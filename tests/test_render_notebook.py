@@ -67,7 +67,7 @@ def test_showing_a_tensor_never_raises(monkeypatch):
 
 
 def test_a_layout_that_takes_too_long_is_folded_more_and_says_so(monkeypatch):
-    from tinygrad_edu.render import picture
+    from tinygrad_edu.render import layout, picture
     from tinygrad_edu.render.layout import TooSlow
 
     x = Tensor(1.0, requires_grad=True)
@@ -81,7 +81,7 @@ def test_a_layout_that_takes_too_long_is_folded_more_and_says_so(monkeypatch):
             raise TooSlow("the layout took over 60 seconds")
         return b"<svg/>"
 
-    monkeypatch.setattr(picture, "lay_out", lay_out)
+    monkeypatch.setattr(layout, "lay_out", lay_out)
     monkeypatch.setattr(picture, "can_lay_out", lambda: True)
     assert draw(x) == "<svg/>" and isinstance(draw(x), Drawn)
     sizes = [dot.count("shape") + dot.count("fillcolor") for dot in asked[:3]]

@@ -19,7 +19,7 @@ from tinygrad_edu.graph import STATE, Node, next_number
 from tinygrad_edu.numerics import Estimate, directional_derivative
 from tinygrad_edu.operation import Primitive
 from tinygrad_edu.render.dot import dot_of
-from tinygrad_edu.render.layout import can_lay_out, lay_out
+from tinygrad_edu.render.layout import bundle, laid_out
 from tinygrad_edu.render.palette import THEMES, mixed
 from tinygrad_edu.render.plain import View
 from tinygrad_edu.render.run import named_inputs
@@ -83,14 +83,10 @@ class Audit(NamedTuple):
         note = "Colour: relative error of the rule against finite differences, 1e-10 (pale) to 1 (strong)."
         fills = {number: mixed(low, high, share) for number, share in shares.items()}
         dot = dot_of(self.view._replace(notes=(*self.view.notes, note)), fills=fills)
-        if format == "dot":
-            return Drawn(dot, "dot")
-        drawn = lay_out(dot, format)
-        return Drawn(drawn.decode(), "svg") if format == "svg" else Image(drawn, format)
+        return laid_out(dot, format)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        picture = {"image/svg+xml": str(self.draw())} if can_lay_out() else {}
-        return {**picture, "text/plain": self.text}
+        return bundle(self)
 
 
 def audit(f: Callable[..., Any], *inputs: Any, seed: int = 0) -> Audit:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from tinygrad_edu.render.dot import dot_of
 from tinygrad_edu.render.labels import shape_text
-from tinygrad_edu.render.layout import can_lay_out, lay_out
+from tinygrad_edu.render.layout import bundle, laid_out
 from tinygrad_edu.render.plain import Edge, View, ViewNode
 from tinygrad_edu.render.shown import Drawn, Format, Image
 from tinygrad_edu.render.view import view_of
@@ -75,14 +75,10 @@ class Difference(NamedTuple):
             return Drawn(self.view.to_json(), "json")
         fills = {k: FILLS[change.status] for k, change in enumerate(self.changes) if change.status != "same"}
         dot = dot_of(self.view, fills=fills)
-        if format == "dot":
-            return Drawn(dot, "dot")
-        drawn = lay_out(dot, format)
-        return Drawn(drawn.decode(), "svg") if format == "svg" else Image(drawn, format)
+        return laid_out(dot, format)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        picture = {"image/svg+xml": str(self.draw())} if can_lay_out() else {}
-        return {**picture, "text/plain": self.text}
+        return bundle(self)
 
 
 def diff(before: Tensor | View, after: Tensor | View) -> Difference:

@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_edu.render.dot import FONT, SHAPES, escaped, label_of, small, text
 from tinygrad_edu.render.fold import boxes_of, fold
 from tinygrad_edu.render.labels import printable, shape_text
-from tinygrad_edu.render.layout import lay_out
+from tinygrad_edu.render.layout import laid_out
 from tinygrad_edu.render.ledger import Ledger, Step, ledger_of
 from tinygrad_edu.render.palette import THEMES, Palette, Theme
 from tinygrad_edu.render.plain import View
@@ -45,13 +45,7 @@ def draw_passes(
     asked = FORMATS.get(format or ending)
     if asked is None:
         raise ValueError(f"{format or ending!r} is no format of this drawing; there are {', '.join(FORMATS)}")
-    dot = dot_of_passes(ledger_of(output, gradient, formulas=True), budget, theme)
-    picture: Drawn | Image
-    if asked == "dot":
-        picture = Drawn(dot, "dot")
-    else:
-        drawn = lay_out(dot, asked)
-        picture = Drawn(drawn.decode(), "svg") if asked == "svg" else Image(drawn, asked)
+    picture = laid_out(dot_of_passes(ledger_of(output, gradient, formulas=True), budget, theme), asked)
     if path is not None:
         with open(path, "wb") as file:
             file.write(picture.encode() if isinstance(picture, str) else picture)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tinygrad_edu.errors import AutodiffError
+from typing import Any
 
-__all__ = ["RenderError", "TooSlow", "can_lay_out", "lay_out"]
+from tinygrad_edu.errors import AutodiffError
+from tinygrad_edu.render.shown import Drawn, Format, Image
+
+__all__ = ["RenderError", "TooSlow", "bundle", "can_lay_out", "lay_out", "laid_out"]
 
 SECONDS = 60.0
 # In a process of its own, as `dot` is: a layout cannot be interrupted from within, and the time limit must hold.
@@ -66,3 +69,17 @@ def lay_out(dot: str, format: str, seconds: float = SECONDS) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         raise RenderError(f"{command[0]} failed with exit code {done.returncode} and said: {said[-1][:200]}")
     return done.stdout
+
+
+def laid_out(dot: str, format: Format) -> Drawn | Image:
+    """What `draw` gives for DOT: itself as it is, or its picture."""
+    if format == "dot":
+        return Drawn(dot, format)
+    picture = lay_out(dot, format)
+    return Drawn(picture.decode(), format) if format == "svg" else Image(picture, format)
+
+
+def bundle(result: Any) -> dict[str, str]:
+    """What a notebook shows of something with `draw` and `text`: the picture if there can be one, and the text."""
+    picture = {"image/svg+xml": str(result.draw())} if can_lay_out() else {}
+    return {**picture, "text/plain": result.text}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_edu.render.layout import TooSlow, can_lay_out, lay_out
+from tinygrad_edu.render.layout import TooSlow, can_lay_out, laid_out
 from tinygrad_edu.render.palette import HEATS, THEMES, Direction, Heat, Theme
 from tinygrad_edu.render.plain import View
 from tinygrad_edu.render.shown import Drawn, Format, Image
@@ -164,7 +164,4 @@ def pictured(
     if format == "json":
         return Drawn(seen.to_json(), format)
     dot = dot_of(seen, direction or "LR", theme=theme or "light", heat=heat)
-    if format == "dot":
-        return Drawn(dot, format)
-    drawn = lay_out(dot, format)
-    return Drawn(drawn.decode(), format) if format == "svg" else Image(drawn, format)
+    return laid_out(dot, format)
