@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from by_hand.cases import CASES
 from by_hand.judge import assert_close
-from test_by_hand_formulas import ENGINE
+from forward_passes import FORWARD
 
 from tinygrad_edu import Tensor, derive, gradients, nn
 from tinygrad_edu import functional as F
@@ -29,7 +29,7 @@ def case(name, seed):
     plain = {key: value for key, value in constants.items() if not isinstance(value, np.ndarray)}
 
     def forward(**given):
-        return ENGINE[name](*[given.pop(each) for each in names], **given, **plain)
+        return FORWARD[name](*[given.pop(each) for each in names], **given, **plain)
 
     return forward, dict(zip(names, inputs, strict=True)), constants, run
 
