@@ -1,4 +1,4 @@
-"""Three: how to know that a gradient is right, and how a check can be blind.
+"""Seven: how to know that a gradient is right, and how a check can be blind.
 
 The slope of the output along a direction can be measured by moving the input a little both ways; a gradient has to
 predict it. What is multiplied with the output before it is summed, the cotangent, decides what the check can see.

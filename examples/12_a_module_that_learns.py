@@ -1,4 +1,4 @@
-"""Six: parameters in a module, an optimiser, a loop. That is all a training is.
+"""Twelve: parameters in a module, an optimiser, a loop. That is all a training is.
 
 Exclusive or is the smallest task that needs a hidden layer: no straight line parts its answers.
 """

@@ -1,4 +1,4 @@
-"""Two: what backward() does, done by hand on the exercise network of Lesson 7.
+"""Six: what backward() does, done by hand on the exercise network of Lesson 7.
 
 x = [2, 1] goes through two ReLU units to one output; the loss is half the squared error against 1.5.
 Each line of the second part takes one step back, from a result to what it was made of: the chain rule, and no more.

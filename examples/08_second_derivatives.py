@@ -1,4 +1,4 @@
-"""Four: rules run on Tensors too, so a gradient can be differentiated like anything else."""
+"""Eight: rules run on Tensors too, so a gradient can be differentiated like anything else."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Seven: attention is a lookup in which every entry answers a little.
+"""Thirteen: attention is a lookup in which every entry answers a little.
 
 A query is compared with all keys; the softmax of the scores says how much of each value comes out. Six lines of
 NumPy, and the gradient through the softmax, which is where hand-written ones go wrong, is derived.

@@ -1,4 +1,4 @@
-"""One: NumPy in, gradients out."""
+"""Five: from here on the engine of this project: the same idea, complete. NumPy in, gradients out."""
 
 import numpy as np
 

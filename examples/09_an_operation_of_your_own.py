@@ -1,4 +1,4 @@
-"""Five: teach the engine an operation. The rule is a plain NumPy function; it names what it needs.
+"""Nine: teach the engine an operation. The rule is a plain NumPy function; it names what it needs.
 
 softplus(x) = log(1 + eˣ) overflows for large x if it is written like that. Written safely its derivative is still
 1 / (1 + e⁻ˣ), and saying so is one line.

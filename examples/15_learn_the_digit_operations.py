@@ -1,6 +1,6 @@
-"""Nine: the whole task. Inputs are split before they are drawn, so no question that is tested was ever learnt.
+"""Fifteen: the whole task. Inputs are split before they are drawn, so no question that is tested was ever learnt.
 
-    python examples/09_learn_the_digit_operations.py            # a few seconds; --quick for less
+    python examples/15_learn_the_digit_operations.py            # a few seconds; --quick for less
 
 `make train` does the same with a folder around it: checkpoints, curves, a progress bar.
 """

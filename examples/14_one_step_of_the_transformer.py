@@ -1,4 +1,4 @@
-"""Eight: the transformer of the lessons, untrained; and one step.
+"""Fourteen: the transformer of the lessons, untrained; and one step.
 
 Knowing nothing it gives each of its 20 tokens about the same chance, so its loss starts near ln 20 = 2.996, and a
 little above, for its guesses are not quite even.

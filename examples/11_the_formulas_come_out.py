@@ -1,4 +1,4 @@
-"""Twelve: the rules are NumPy functions, so on symbols they write their formulas.
+"""Eleven: the rules are NumPy functions, so on symbols they write their formulas.
 
 Nobody wrote "p - y" down. It is what comes out when the rules of exp, sum, log and an index run one after the other
 on symbols, and the result is tidied up as a person would.

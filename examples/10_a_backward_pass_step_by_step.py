@@ -1,4 +1,4 @@
-"""Eleven: watch a backward pass: what arrives at each node, what goes along each edge, and what it adds up to."""
+"""Ten: watch a backward pass: what arrives at each node, what goes along each edge, and what it adds up to."""
 
 import tempfile
 from pathlib import Path
