@@ -28,7 +28,7 @@ def test_configuration_survives_json_and_is_frozen():
         ({"ffn_dim": True}, TypeError, "ffn_dim = True"),
         ({"causal": 1}, TypeError, "causal = 1: it is True or False"),
         ({"norm": "layer"}, ValueError, "norm = 'layer': choose 'post' or 'pre'"),
-        ({"activation": "tanh"}, ValueError, "'relu', 'gelu' or 'silu'"),
+        ({"activation": "tanh"}, ValueError, "'relu', 'gelu', 'silu' or 'gelu_tanh'"),
         ({"positions": None}, ValueError, "'sinusoidal', 'learned', 'rotary' or 'alibi'"),
         ({"pooling": "cls"}, ValueError, "'first', 'last', 'mean', 'max' or None"),
         ({"dtype": "float16"}, ValueError, "'float32' or 'float64'"),

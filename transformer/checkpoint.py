@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transformer.config import TransformerConfig
+from transformer.headers import DTYPES, CheckpointError, Entry, entries_of, read_header, without_duplicates
 from transformer.model import Transformer
 from transformer.tokens import VOCABULARY
 
@@ -36,18 +36,7 @@ Array = NDArray[Any]
 
 VERSION = 1
 KEY = "tinygrad_edu"  # one key only: safetensors writes several in random order
-LONGEST_HEADER = 1 << 24  # bytes
 LONGEST_SEQUENCE = 1 << 20  # positions of a model; no tensor vouches for this number
-DTYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BOOL": "bool",
-    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
-    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
-}  # fmt: skip
-
-
-class CheckpointError(RuntimeError):
-    """A file that is no checkpoint, is damaged, or fits no model; the message names the file and the tensor."""
-
 
 # Models -------------------------------------------------------------------------------------------
 
@@ -122,7 +111,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     from safetensors.numpy import load
 
     with open(path, "rb") as file:
-        head, entries, about = read_header(path, file)
+        head, entries, about = read_sealed(path, file)
         body = file.read()
     for name, (code, shape, start, end) in entries.items():
         if checksum(name, DTYPES[code], shape, body[start:end]) != about["checksums"][name]:
@@ -136,19 +125,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-Entry = tuple[str, tuple[int, ...], int, int]  # dtype code, shape, begin, end
-
-
-def read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Entry], dict[str, Any]]:
-    """The raw header, where each tensor lies, and the metadata: all of it checked against the file's size."""
-    size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
-    length = int.from_bytes(start, "little")
-    if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
-        raise CheckpointError(
-            f"{path}: no checkpoint, or cut off: the file has {size} bytes, its header wants {length}"
-        )
-    text = file.read(length)
+def read_sealed(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Entry], dict[str, Any]]:
+    """The raw header, where each tensor lies, and the metadata, whose checksum is right."""
+    text, size = read_header(path, file)
     try:
         header = json.loads(text.decode(), object_pairs_hook=without_duplicates)
         sealed = json.loads(header.pop("__metadata__")[KEY])
@@ -162,42 +141,13 @@ def read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Entry], di
         raise CheckpointError(f"{path}: its metadata is damaged: the checksum is not the one that was written")
     if version != VERSION:
         raise CheckpointError(f"{path}: written as version {version} of the format; this program reads {VERSION}")
-    entries: dict[str, Entry] = {}
-    for name, entry in header.items():
+    for name in header:
         if name not in checksums:
             raise CheckpointError(f"{path}: tensor {name!r} is unexpected: its name was not written so")
-        entries[name] = checked(path, name, entry, size - 8 - length)
     for name in checksums:
-        if name not in entries:
+        if name not in header:
             raise CheckpointError(f"{path}: tensor {name!r} is missing")
-    place = 0
-    for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
-        if begin != place:
-            raise CheckpointError(f"{path}: tensor {name!r} begins at byte {begin}, where {place} was due")
-        place = end
-    if place != size - 8 - length:
-        raise CheckpointError(f"{path}: cut off or too long: {size - 8 - length} bytes of tensors, {place} were due")
-    return start + text, entries, about
-
-
-def checked(path: Path, name: str, entry: Any, size: int) -> Entry:
-    """An entry of the header whose dtype, shape and offsets agree, and lie within `size` bytes."""
-    try:
-        code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
-        fits = end <= size and end - begin == math.prod(shape) * np.dtype(DTYPES[code]).itemsize
-        if whole and fits and len(entry) == 3:
-            return code, tuple(shape), begin, end
-    except (KeyError, TypeError, ValueError):
-        pass
-    raise CheckpointError(f"{path}: tensor {name!r} is damaged: its dtype, shape and offsets do not agree")
-
-
-def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
+    return len(text).to_bytes(8, "little") + text, entries_of(path, header, size), about
 
 
 def checksum(name: str, dtype: str, shape: tuple[int, ...], data: bytes) -> str:

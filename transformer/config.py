@@ -14,7 +14,7 @@ __all__ = ["TransformerConfig"]
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "norm": ("post", "pre"),
-    "activation": ("relu", "gelu", "silu"),
+    "activation": ("relu", "gelu", "silu", "gelu_tanh"),
     "positions": ("sinusoidal", "learned", "rotary", "alibi"),
     "pooling": ("first", "last", "mean", "max", None),
     "dtype": ("float32", "float64"),
@@ -22,7 +22,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 }
 SIZES = ("vocab_size", "embed_dim", "num_heads", "num_layers", "ffn_dim", "max_seq_len")
 PARTS = ("attention", "feed_forward", "norm", "residual", "positions")  # what a model can be built without
-SWITCHES = ("causal", "attention_bias", "tie_embeddings", "gated")
+SWITCHES = ("causal", "attention_bias", "tie_embeddings", "gated", "output_bias")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class TransformerConfig:
                      "mean" or "max" over those that are not padding; None: logits at every position
     positions        added to the embeddings ("sinusoidal", "learned"), turned into queries and keys ("rotary"), or
                      taken from the scores, by distance ("alibi")
+    activation       "gelu" is exact, by erf; "gelu_tanh" is its older approximation, which GPT-2 has
     tie_embeddings   the output projection is the embedding's transpose, plus a bias of its own
+    output_bias      the output projection has a bias
     pad_id           the token that nobody attends to; None: no token is padding
     dropout          the share zeroed after the positions are added and after each sublayer, in training mode
     norm_kind        layer norm, or the root mean square's: no mean taken away, no bias
@@ -65,6 +67,7 @@ class TransformerConfig:
     dtype: str = "float32"
     norm_kind: str = "layer"
     gated: bool = False
+    output_bias: bool = True
     without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from transformer.layers import Cache
 from transformer.model import Transformer
 from transformer.sampling import GREEDY, Sampling
 from transformer.tasks import Task, padded
-from transformer.tokens import EOS, PAD, decode, encode
+from transformer.tokens import EOS, decode, encode
 
 __all__ = [
     "LONGEST_ANSWER",
@@ -161,11 +161,12 @@ def said(
 
 
 def scores(model: Transformer, tokens: Array, cache: Cache | None = None) -> Array:
-    """The logits (B, V) for what comes next; [PAD] never does."""
+    """The logits (B, V) for what comes next; padding never does."""
     with inference(model):
         logits: Array = model(tokens, cache=cache).numpy()  # (B, V), or (B, T, V)
     logits = logits if logits.ndim == 2 else logits[:, -1]
-    logits[:, PAD] = -np.inf
+    if model.config.pad_id is not None:
+        logits[:, model.config.pad_id] = -np.inf
     return logits
 
 

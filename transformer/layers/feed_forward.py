@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinygrad_edu import Tensor, functional, nn
@@ -9,7 +13,10 @@ from transformer.config import TransformerConfig
 
 __all__ = ["FeedForward"]
 
-ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu, "silu": functional.silu}
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    "relu": functional.relu, "gelu": functional.gelu, "silu": functional.silu,
+    "gelu_tanh": functools.partial(functional.gelu, approximate="tanh"),
+}  # fmt: skip
 
 
 class FeedForward(nn.Module):

@@ -1,0 +1,16 @@
+"""Models from elsewhere, and for elsewhere: PyTorch's layout, PyTorch's modules, GPT-2 folders.
+
+Nothing here is imported by the model or its training; what needs another library imports it when it is called.
+"""
+
+from transformer.interop.layout import from_torch_layout, load_torch_layout, save_torch_layout, torch_layout
+from transformer.interop.torch import from_torch, to_torch
+
+__all__ = [
+    "from_torch",
+    "from_torch_layout",
+    "load_torch_layout",
+    "save_torch_layout",
+    "to_torch",
+    "torch_layout",
+]
