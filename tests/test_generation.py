@@ -78,7 +78,8 @@ def test_with_and_without_a_cache_alone_and_together_the_same_tokens_are_said(co
     steps = [{one.row: one.token for one in step} for step in stream(model, prompts, 5, how)]
     for k, (prompt, answer) in enumerate(zip(prompts, together, strict=True)):
         assert [step[k] for step in steps if k in step] == answer
-        assert PAD not in answer and EOS not in answer[:-1]
+        assert config.pad_id is None or PAD not in answer  # where nothing is padding, its number is a word like others
+        assert EOS not in answer[:-1]
         assert len(answer) == min(5, 13 - len(prompt)) or answer[-1] == EOS
         if how.temperature == 0:
             assert generate(model, [prompt], 5) == [answer]

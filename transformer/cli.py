@@ -20,6 +20,7 @@ from transformer import asking, live, options, report
 from transformer.checkpoint import CheckpointError, load_model, load_tensors
 from transformer.evaluate import Evaluation
 from transformer.generate import ask
+from transformer.interop import Pretrained
 from transformer.loop import examined, mean_loss, range_test
 from transformer.model import Transformer
 from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
@@ -176,20 +177,31 @@ def show_answer(model: Transformer, config: TrainConfig, question: str) -> None:
 
 
 def generate_command(args: argparse.Namespace) -> int:
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f"limit = {args.limit}: it must be 1 or more")
+    if args.source is not None:
+        return generate_from_command(args)
     model, config, _ = trained(args)
     task, sampling = config.task, sampling_of(args)
     read = sys.stdin.read() if sys.stdin and not args.questions else ""
     questions = args.questions or [line for line in (read.splitlines() if task.exact else [read]) if line.strip()]
     for question in questions:
         task.check(question)
-    if args.limit is not None and args.limit < 1:
-        raise ValueError(f"limit = {args.limit}: it must be 1 or more")
     if args.beams is not None:
         if args.temperature is not None:
             raise ValueError("--beams looks for the likeliest answers, and --temperature draws them: choose one")
         live.search(model, task, questions, args.beams, args.limit, sys.stdout)
     elif questions:
         live.say(model, task, questions, sampling, args.limit, sys.stdout, sys.stdout.isatty() and not args.plain)
+    return 0
+
+
+def generate_from_command(args: argparse.Namespace) -> int:
+    """Go on with texts by a model of another program's."""
+    if args.beams is not None or args.run is not None:
+        raise ValueError("--from names the model, and reads one token after the other: leave out --run and --beams")
+    texts = args.questions or [sys.stdin.read() if sys.stdin else ""]
+    Pretrained.load(args.source).say(texts, args.limit or 200, sampling_of(args), sys.stdout)
     return 0
 
 

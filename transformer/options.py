@@ -155,6 +155,8 @@ def train_options(one: argparse.ArgumentParser) -> None:
 
 def generate_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
+    source = "go on with a text by the GPT-2 in this Hugging Face folder, in place of a run"
+    one.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help=source)
     one.add_argument(
         "--temperature", type=float, metavar="T", help="draw tokens; low: the likely ones [0: the likeliest]"
     )

@@ -13,6 +13,8 @@ from tinygrad_edu import errors
 
 __all__ = ["one_blas_thread", "reason", "silence"]
 
+EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface"}  # package → the extra that brings it
+
 
 def one_blas_thread() -> None:
     """Small matrices lose by a second thread, ten times over when another process wants the core; results are equal.
@@ -32,7 +34,7 @@ def one_blas_thread() -> None:
 def reason(error: Exception) -> str:
     """What went wrong, in one line unless the error itself points at a place in a question."""
     if isinstance(error, ModuleNotFoundError):
-        extra = "tensorboard" if error.name == "tensorboardX" else "train"
+        extra = EXTRAS.get(error.name or "", "train")
         return f"{error}; install it: pip install 'tinygrad_edu[{extra}]'"
     if isinstance(error, errors.TooLargeError):
         return str(error).split(". ")[0]  # the rest is for programmers
