@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, optim
@@ -147,6 +147,21 @@ def test_a_loss_that_is_not_finite_ends_the_range_test_and_one_that_never_falls_
     assert found.losses == found.smoothed == [3.0, 2.0] and found.steepest == 1e-3
     with pytest.raises(ValueError, match=r"never fell between the rates 0.001 and 1"):
         optim.rate_range(lambda lr: 1.0 + lr, 1e-3, 1.0, steps=5, smoothing=0.0).steepest  # noqa: B018
+
+
+@settings(max_examples=25)
+@given(first=st.floats(3.2, 3.5), luck=st.lists(st.floats(-0.05, 0.05), min_size=100, max_size=100))
+def test_a_lucky_first_batch_does_not_pass_for_a_good_rate(first, luck):
+    """The loss stands still at 3, falls over one power of ten of the rate and stands still again; the first is off."""
+    seen = iter([first, *luck])
+
+    def step(lr):
+        noise = next(seen)
+        return noise if lr == 1e-5 else 3.0 + noise - 2.0 * float(np.clip(np.log10(lr) + 2.5, 0.0, 1.0))
+
+    found = optim.rate_range(step, 1e-5, 1.0)
+    assert 10**-2.5 < found.steepest < 10**-1.2
+
 
 
 @pytest.mark.parametrize(
