@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import formulas_page  # noqa: E402
+import gallery_page  # noqa: E402
 import house  # noqa: E402
 import make_pictures  # noqa: E402
 import mathjax  # noqa: E402
@@ -70,6 +71,7 @@ def setup(app):
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
     (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
     (reference / "formulas.md").write_text(formulas_page.page(math=MATHJAX is not None), encoding="utf-8")
+    (reference / "gallery.md").write_text(gallery_page.page(reference / "pages"), encoding="utf-8")
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     replay(make_pictures.layer(), reference / "pages" / "replay.html")
     draw_what_the_page_draws(HERE / "rendering.md", reference / "pages")

@@ -117,3 +117,30 @@ def test_mistakes_planted_for_training_show_in_the_accuracy_alone():
     assert all(derived > share > 50 for share in wrong)
     first, last = (list(map(float, re.findall(r"\d\.\d{4}", line))) for line in out.splitlines()[-2:])
     assert len(first) == 4 and all(end < start for start, end in zip(first, last, strict=True))
+
+
+def test_the_gallery_shows_every_example_with_its_length_its_words_and_what_it_prints(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import gallery_page
+
+    monkeypatch.setattr(gallery_page, "made", lambda example: (f"printed by {example.stem}", {"light": "<svg/>"}))
+    sections = gallery_page.page(tmp_path).split("\n## ")[1:]
+    assert len(sections) == len(EXAMPLES)
+    for number, (example, section) in enumerate(zip(EXAMPLES, sections, strict=True), 1):
+        lines = example.read_text(encoding="utf-8").splitlines()
+        assert section.startswith(f"{number}. ") and f"{example.name}, {len(lines)} lines" in section
+        words = lines[0].partition(": ")[2].rstrip('"').split()
+        assert " ".join(words[1:6]) in section and f"printed by {example.stem}" in section
+        assert (tmp_path / f"gallery-{number:02}-light.svg").exists()
+    assert set(gallery_page.PICTURES) < {example.name[:2] for example in EXAMPLES}
+
+
+def test_the_gallery_draws_a_scalar_engine_that_knows_nothing_of_pictures(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import gallery_page
+
+    if not gallery_page.can_lay_out():
+        pytest.skip("neither the dot program nor pygraphviz is here")
+    printed, pictures = gallery_page.made(EXAMPLES[0])
+    assert printed == run(EXAMPLES[0]).strip()
+    assert set(pictures) == {"light", "dark"} and pictures["light"].count("∇") == 10
