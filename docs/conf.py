@@ -9,11 +9,16 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+FOLDERS = [str(HERE), str(HERE.parent), str(HERE.parent / "tests"), str(HERE / "lessons")]
+sys.path[:0] = FOLDERS
+os.environ["PYTHONPATH"] = os.pathsep.join(FOLDERS)  # for the kernels that run the lessons
+os.environ["SPHINX_BUILD"] = "1"
 
+import course  # noqa: E402
 import formulas_page  # noqa: E402
 import gallery_page  # noqa: E402
 import house  # noqa: E402
+import lesson  # noqa: E402
 import make_pictures  # noqa: E402
 import mathjax  # noqa: E402
 import operations_page  # noqa: E402
@@ -27,15 +32,24 @@ author = "the tinygrad_edu authors"
 copyright = "2026, " + author
 version = release = version_of(project)
 
-extensions = ["sphinx.ext.autodoc", "myst_nb"]
-exclude_patterns = ["_build", "reference/formulas.md"]  # a part of the page on derive
+extensions = ["sphinx.ext.autodoc", "myst_nb", "course"]
+exclude_patterns = ["_build", "reference/formulas.md", "reference/lessons.md"]  # parts of other pages
+if "LESSON" in os.environ:  # one page alone, in seconds: LESSON=1 python -m sphinx -q -W docs docs/_build/one
+    (root_doc,) = (f"lessons/{page.stem}" for page in (HERE / "lessons").glob(f"{int(os.environ['LESSON']):02}_*.md"))
+    include_patterns = [f"{root_doc}.md"]
+nb_execution_mode = "force"  # a lesson's numbers are those of this build
+nb_execution_raise_on_error = nb_execution_show_tb = True
+nb_execution_timeout = 240
+nb_output_stderr = "error"
+nb_merge_streams = True
 html_extra_path = ["reference/pages"]  # whole pages, which are copied as they are
 html_theme = "furo"
 html_title = project
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
-html_static_path = ["reference/static"]
+html_static_path = ["reference/static", "static"]
+html_css_files = ["course.css"]
 MATHJAX = mathjax.fetch(HERE / "reference" / "static")
 mathjax_path = MATHJAX or mathjax.without(HERE / "reference" / "static")
 
@@ -68,6 +82,11 @@ def draw_what_the_page_draws(page, folder):
 def setup(app):
     reference = HERE / "reference"
     (reference / "pages").mkdir(exist_ok=True, parents=True)
+    lesson.trained_folder()  # before pages are read side by side
+    app.connect("autodoc-process-docstring", as_written)
+    if "LESSON" in os.environ:
+        return
+    (reference / "lessons.md").write_text(course.contents(), encoding="utf-8")
     (reference / "operations.md").write_text(operations_page.page(), encoding="utf-8")
     (reference / "subgradients.md").write_text(subgradients_page.page(), encoding="utf-8")
     (reference / "formulas.md").write_text(formulas_page.page(math=MATHJAX is not None), encoding="utf-8")
@@ -75,4 +94,3 @@ def setup(app):
     (reference / "house.txt").write_text(house.draw_the_map(), encoding="utf-8")
     replay(make_pictures.layer(), reference / "pages" / "replay.html")
     draw_what_the_page_draws(HERE / "rendering.md", reference / "pages")
-    app.connect("autodoc-process-docstring", as_written)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import Tensor, draw, errors, functional, replay
-from transformer import asking, live, options, report
+from transformer import asking, learning, live, options, report
 from transformer.checkpoint import CheckpointError, load_model, load_tensors
 from transformer.evaluate import Evaluation
 from transformer.generate import ask
@@ -313,7 +313,7 @@ def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
 def parser() -> argparse.ArgumentParser:
     commands = (
         train_command, evaluate_command, ask_command, generate_command, sweep_command, compare_command, report_command,
-        draw_command,
+        draw_command, learning.lesson_command,
     )  # fmt: skip
     return options.parser({command.__name__.removesuffix("_command"): command for command in commands})
 

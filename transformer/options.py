@@ -101,6 +101,8 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
             epilog=f"example: python -m transformer {name} {example}".rstrip(),
         )  # fmt: skip
         one.set_defaults(function=functions[name])
+        if name == "lesson":
+            return one
         one.add_argument("--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs live [runs]")
         if name == "compare":
             return one
@@ -128,6 +130,9 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
     one.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write the curves there as events, too")
     draw_options(command("draw", "draw the graph of a layer", "model --format html --heat gradient"))
+    one = command("lesson", "list, open and check the lessons and their exercises", "check 1")
+    one.add_argument("words", nargs="*", metavar="WORD", help="list, open N, check N [EXERCISE] or progress [list]")
+    one.add_argument("--folder", type=Path, default=Path("lessons"), metavar="FOLDER", help="your answers [lessons]")
     return top
 
 

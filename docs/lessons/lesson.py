@@ -1,0 +1,270 @@
+"""What the cells of the lessons share: the running example, a trained model, tables, plots and pages.
+
+    from lesson import IDS, NAMES, TARGET, chart, glue, heatmap, table, trained
+
+Imported by a cell, it turns warnings into errors, so that no page is built over one.
+"""
+
+import builtins
+import functools
+import hashlib
+import html
+import inspect
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+LESSONS = Path(__file__).resolve().parent
+ROOT = LESSONS.parents[1]
+MADE = LESSONS.parent / "reference"  # what builds make; git ignores it
+sys.path[:0] = [str(folder) for folder in (ROOT, ROOT / "tests") if str(folder) not in sys.path]  # by_hand lies there
+
+import numpy as np  # noqa: E402
+
+from tinygrad_edu import draw  # noqa: E402
+from transformer import Transformer, TransformerConfig  # noqa: E402
+from transformer.tokens import VOCABULARY, encode  # noqa: E402
+
+if hasattr(builtins, "get_ipython"):  # in a cell
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", module="ipykernel")  # which runs the cells
+
+# The running example -------------------------------------------------------------------------------
+
+QUESTION = "Max(1,6,2)"
+IDS = np.array(encode(QUESTION))  # (T,)
+NAMES = [VOCABULARY[token] for token in IDS]
+TARGET = VOCABULARY.index("6")
+CONFIG = TransformerConfig(vocab_size=len(VOCABULARY))  # the lessons' model
+
+
+def fresh(**changes):
+    """The lessons' model before training, seed 0; in float64, so that what is exact shows as exact."""
+    return Transformer(TransformerConfig(**(CONFIG.to_dict() | {"dtype": "float64"} | changes)), seed=0)
+
+
+# The trained model, made by the build --------------------------------------------------------------
+
+
+def trained_folder():
+    """A run of the lessons' model, two epochs; trained anew when the code of engine or model has changed."""
+    sources = sorted([*(ROOT / "tinygrad_edu").rglob("*.py"), *(ROOT / "transformer").rglob("*.py")])
+    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = MADE / f"course-{stamp}"
+    if not (folder / "done").exists():
+        from transformer.train import TrainConfig, train
+
+        for old in MADE.glob("course-*"):
+            shutil.rmtree(old)
+        train(TrainConfig(epochs=2), folder, progress=False)
+        (folder / "done").touch()
+    return folder
+
+
+@functools.cache
+def trained():
+    """The lessons' model after two epochs, in evaluation mode."""
+    from transformer.checkpoint import load_model
+
+    model, _ = load_model(trained_folder() / "best.safetensors")
+    model.eval()
+    return model
+
+
+def metrics():
+    """What each epoch of that training measured, a list of dictionaries."""
+    return [json.loads(line) for line in (trained_folder() / "metrics.jsonl").read_text().splitlines()]
+
+
+def embeddings_over_time():
+    """Epoch → the embedding table (V, D) then; 0 is before training."""
+    from transformer.checkpoint import load_tensors
+
+    tables, _ = load_tensors(trained_folder() / "history.safetensors")
+    return {int(epoch): table for epoch, table in sorted(tables.items(), key=lambda item: int(item[0]))}
+
+
+# Numbers in the text, tables -----------------------------------------------------------------------
+
+
+def glue(**values):
+    """Keep values for the page's text, where {glue:text}`name` or {glue:text}`name:.3f` stands for them."""
+    try:
+        from myst_nb import glue as keep
+    except ImportError:  # a notebook without the site's tools: the text then shows the names
+        return
+    for name, value in values.items():
+        keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
+
+
+class Shown:
+    """A piece of HTML that a page, or Jupyter, shows."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def _repr_html_(self):
+        return self.text
+
+    def __repr__(self):
+        return "(shown as HTML)"
+
+
+def table(header, rows, caption=""):
+    """Rows of cells. A float gets four significant digits: format it yourself for others; `$x$` is set as a formula."""
+    head = "".join(f'<th scope="col">{cell(each)}</th>' for each in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell(each)}</td>" if k else f'<th scope="row">{cell(each)}</th>'
+                         for k, each in enumerate(row)) + "</tr>"
+        for row in rows
+    )  # fmt: skip
+    caption = f"<caption>{cell(caption)}</caption>" if caption else ""
+    return Shown(
+        f'<div class="lesson-table" tabindex="0" role="region" aria-label="table"><table>{caption}'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def cell(value):
+    if isinstance(value, float | np.floating):
+        value = f"{value:.4g}"
+    text = html.escape(str(value)).replace("-", "−") if is_number(value) else html.escape(str(value))
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
+
+
+def is_number(value):
+    return bool(re.fullmatch(r"-?[\d.,]+(e[+-]?\d+)?( ?%)?", str(value)))
+
+
+# Pictures ------------------------------------------------------------------------------------------
+
+INK = "#010203"  # becomes the page's own colour of text, so that a figure is legible in the light and in the dark
+COLOURS = ("#1f83c4", "#d9822b", "#2ca25f", "#c0504d", "#8f6fc8", "#8a8a8a")
+STYLE = {
+    "svg.fonttype": "none", "font.size": 10, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK,
+    "xtick.color": INK, "ytick.color": INK, "grid.color": "#8a8a8a", "grid.alpha": 0.3, "figure.facecolor": "none",
+    "axes.facecolor": "none", "savefig.facecolor": "none", "legend.framealpha": 0.0, "axes.spines.top": False,
+    "axes.spines.right": False,
+}  # fmt: skip
+
+
+def figure(draw_it, alt, width=7.0, height=3.2):
+    """An SVG of width × height inches that `draw_it(figure)` fills by matplotlib; alt says what is to be seen."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    colours = matplotlib.cycler(color=COLOURS)
+    salt = "f" + hashlib.sha256(alt.encode()).hexdigest()[:8]  # in all names within: a page holds many figures
+    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": colours, "svg.hashsalt": salt}):
+        made = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(made)
+        draw_it(made)
+        buffer = io.StringIO()
+        made.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r' id="([^"]+)"', rf' id="{salt}-\g<1>"', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{salt}-", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
+    return Shown(f'<figure class="lesson-figure">{svg}<figcaption>{html.escape(alt)}</figcaption></figure>')
+
+
+def chart(lines, alt, xlabel="", ylabel="", x=None, marker=None, log=False, height=3.2):
+    """Curves, {label: values}."""
+
+    def draw_it(made):
+        place = made.subplots()
+        for label, values in lines.items():
+            place.plot(range(len(values)) if x is None else x, values, label=label, marker=marker)
+        place.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+        place.grid(True)
+        if len(lines) > 1:
+            place.legend()
+
+    return figure(draw_it, alt, height=height)
+
+
+def heatmap(matrices, alt, rows=None, columns=None, diverging=False, height=None, top=None):
+    """One matrix, or {title: matrix} side by side on one scale; diverging: 0 in the middle, else 0 at the bottom."""
+    many = matrices if isinstance(matrices, dict) else {"": matrices}
+    arrays = [np.asarray(each, dtype=float) for each in many.values()]
+    top = max(float(np.abs(each).max()) for each in arrays) if top is None else top
+
+    def draw_it(made):
+        places = np.atleast_1d(made.subplots(1, len(many)))
+        for place, title, array in zip(places, many, arrays, strict=True):
+            colours = "RdBu_r" if diverging else "viridis"
+            image = place.imshow(array, cmap=colours, vmin=-top if diverging else 0, vmax=top, aspect="auto")
+            place.set_title(title, fontsize=10)
+            if rows is not None:
+                place.set_yticks(range(len(rows)), rows)
+            if columns is not None:
+                long = max(len(str(each)) for each in columns) > 2
+                place.set_xticks(range(len(columns)), columns, rotation=60 if long else 0)
+        made.colorbar(image, ax=places, shrink=0.8)
+
+    return figure(draw_it, alt, height=height or 3.4)
+
+
+def picture(target, *inputs, alt, **wishes):
+    """What `tinygrad_edu.draw` draws, for the light and for the dark; alt says what is to be seen."""
+    images = []
+    for theme in ("light", "dark"):
+        drawn = draw(target, *inputs, format="svg", theme=theme, **wishes)
+        images.append(as_image(drawn, alt, f"only-{theme}"))
+    return Shown(f'<figure class="lesson-figure">{"".join(images)}<figcaption>{html.escape(alt)}</figcaption></figure>')
+
+
+def as_image(svg, alt, kind):
+    import base64
+
+    data = base64.b64encode(str(svg).encode()).decode()
+    return f'<img class="{kind}" alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def page(name, write, title, height=640):
+    """A page of its own beside the lesson, in a frame: write(path) makes it, as `replay` and `draw` do."""
+    file = MADE / "pages" / f"{name}.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file)
+    if "SPHINX_BUILD" in os.environ:
+        source = f'src="../{name}.html"'
+        alone = f'<p><a href="../{name}.html">Open it alone.</a></p>'
+    else:
+        source, alone = f'srcdoc="{html.escape(file.read_text(encoding="utf-8"))}"', ""
+    title = html.escape(title)
+    return Shown(f'<iframe {source} title="{title}" class="lesson-page" height="{height}"></iframe>{alone}')
+
+
+# Mistakes, and lines of code -----------------------------------------------------------------------
+
+
+@contextmanager
+def raises(kind):
+    """The block has to fail with this exception, whose message is printed: a mistake that is noticed."""
+    try:
+        yield
+    except kind as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError(f"the page says that this raises {kind.__name__}, and it did not")
+
+
+def lines_of(function):
+    """How many lines of code a function has, its docstring, comments and blank lines left out."""
+    import ast
+
+    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))
+    (node,) = tree.body
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return len(ast.unparse(ast.Module(body=body, type_ignores=[])).splitlines())
