@@ -44,7 +44,7 @@ ROWS = {
         "model plan",
         "checkpoint",
         "generate evaluate",
-        "beam interop moments optimisation",
+        "beam interop metrics moments optimisation",
         "loop",
         "runs",
         "lessons train report troubles",

@@ -13,9 +13,14 @@ from tinygrad_edu import errors
 from tinygrad_edu.render.layout import can_lay_out
 from transformer import report
 from transformer.cli import main
+from transformer.metrics import read_metrics
 from transformer.tokens import VOCABULARY
 
 SIZES = "--embed-dim 16 --num-heads 2 --num-layers 1 --ffn-dim 16 --examples 150 --epochs 2 --lr 0.01".split()
+
+
+EPOCH = {"epoch": 1, "train_loss": 2.5, "train_accuracy": 0.5, "validation_loss": 2.25, "validation_accuracy": 0.5,
+         "operations": {"Max": 0.5}, "lr": 0.001, "gradient_norm": 1.5, "seconds": 2.0}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +269,7 @@ def test_only_all_is_100_percent():
 
 
 def test_the_same_metrics_give_the_same_picture(runs, tmp_path):
-    metrics = report.read_metrics(runs / "encoder-1" / "metrics.jsonl")
+    metrics = read_metrics(runs / "encoder-1" / "metrics.jsonl")
     for name in ("one", "two"):
         report.curves(metrics, tmp_path / name)
     picture = (tmp_path / "one").read_bytes()
@@ -278,5 +283,5 @@ def test_a_picture_of_no_epoch_is_empty_but_there(tmp_path):
 
 
 def test_a_line_of_metrics_that_a_crash_cut_off_is_left_out(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
-    assert report.read_metrics(tmp_path / "metrics.jsonl") == [{"epoch": 1}]
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(EPOCH) + '\n{"epo')
+    assert read_metrics(tmp_path / "metrics.jsonl") == [EPOCH]

@@ -16,7 +16,8 @@ from tinygrad_edu import Tensor, functional
 from transformer import Transformer, TransformerConfig, moments
 from transformer.cli import main
 from transformer.generate import inference
-from transformer.report import measures, read_metrics
+from transformer.metrics import read_metrics
+from transformer.report import measures
 from transformer.report.document import measure, write_report
 from transformer.report.tensorboard import write_events
 from transformer.tasks import DigitTask, Example, make_splits

@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 VERSION = 1
 KEY = "tinygrad_edu"  # one key only: safetensors writes several in random order
-LONGEST_SEQUENCE = 1 << 20  # positions of a model; no tensor vouches for this number
+LONGEST_SEQUENCE = 1 << 16  # positions of a model; no tensor vouches for this number
 
 # Models -------------------------------------------------------------------------------------------
 
@@ -48,11 +48,18 @@ def save_model(path: Path, model: Transformer, **facts: Any) -> None:
 
 
 def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
-    """The model, with bit for bit the parameters that were saved, and all that was written beside them."""
+    """The model, with bit for bit the parameters that were saved, and all that was written beside them.
+
+    Of a training's state, the model that was in training, with its averaged weights if there are any.
+    """
     tensors, about = load_tensors(path)
     try:
+        if "config" not in about:
+            tensors, about["config"] = weights_of_a_state(tensors), about["training"]["model"]
         config = TransformerConfig.from_dict(about["config"])
         written = tuple(about["vocabulary"])
+        if not all(isinstance(token, str) for token in written):
+            raise TypeError("tokens are text")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from None
     if written[: len(VOCABULARY)] != VOCABULARY[: len(written)]:  # a task's own tokens come after
@@ -64,6 +71,11 @@ def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return model, about
+
+
+def weights_of_a_state(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    part = "average." if any(name.startswith("average.") for name in tensors) else "model."
+    return {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
 
 
 def check_sizes(path: Path, config: TransformerConfig, tensors: Mapping[str, Array]) -> None:
@@ -110,6 +122,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise CheckpointError(f"{path}: no checkpoint, but a folder or a device")
     with open(path, "rb") as file:
         head, entries, about = read_sealed(path, file)
         body = file.read()
@@ -121,7 +135,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             )
     try:
         return load(head + body), about
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from None
 
 
@@ -162,7 +176,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Whoever reads `path`, at any moment and after any crash, finds the old content or the new, whole."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link that somebody has put there
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

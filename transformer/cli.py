@@ -17,15 +17,16 @@ import numpy as np
 
 from tinygrad_edu import Tensor, draw, errors, functional, replay
 from transformer import asking, learning, live, options, report
-from transformer.checkpoint import CheckpointError, load_model, load_tensors
+from transformer.checkpoint import CheckpointError
 from transformer.evaluate import Evaluation
 from transformer.generate import ask
 from transformer.interop import Pretrained
 from transformer.loop import examined, mean_loss, range_test
+from transformer.metrics import read_metrics
 from transformer.model import Transformer
 from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
 from transformer.report.tensorboard import write_events
-from transformer.runs import checked
+from transformer.runs import checked, load_moments, load_run
 from transformer.sweep import comparison, sweep, table, variations
 from transformer.tasks import make_splits
 from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
@@ -69,7 +70,7 @@ def train_command(args: argparse.Namespace) -> int:
             f"backward code written: 0 lines; in {folder}",
             flush=True,
         )
-    report.curves(report.read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")  # the least of it, so last
+    report.curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.svg")  # the least of it, so last
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
@@ -94,7 +95,7 @@ def resumed(args: argparse.Namespace) -> Outcome:
     def show_of_all(epoch: Epoch) -> None:  # a resumed run has written down what it does by then
         show(epoch, json.loads((folder / "config.json").read_bytes())["epochs"])
 
-    return resume(folder, show_of_all, tell=lambda line: print(line, file=sys.stderr))
+    return resume(folder, show_of_all, tell=note)
 
 
 def range_test_command(args: argparse.Namespace) -> int:
@@ -223,7 +224,7 @@ def sweep_command(args: argparse.Namespace) -> int:
 
 
 def compare_command(args: argparse.Namespace) -> int:
-    print(comparison([find_run(args.runs, name, "config.json") for name in args.names]))
+    print(comparison([find_run(args.runs, name, "*") for name in args.names], note))
     return 0
 
 
@@ -234,9 +235,8 @@ def report_command(args: argparse.Namespace) -> int:
     for question in args.questions:
         config.task.check(question)
     folder = path.parent
-    metrics = report.read_metrics(folder / "metrics.jsonl")
-    history, _ = load_tensors(folder / "history.safetensors")
-    moments = sorted((int(epoch), table) for epoch, table in history.items())
+    metrics = read_metrics(folder / "metrics.jsonl")
+    moments = load_moments(folder, model.embedding.weight.shape, note)
     page, *numbers = write_report(measure(folder.name, model, config, metrics, args.questions, moments), folder)
     print(f"{page}: open it in a browser; its numbers are in {' and '.join(file.name for file in numbers)}")
     if args.tensorboard is not None:
@@ -292,19 +292,12 @@ def draw_command(args: argparse.Namespace) -> int:
 def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
     """The model of the run that is asked for, or of the newest."""
     folder = find_run(args.runs, args.run)
-    path = folder / f"{args.checkpoint or 'best'}.safetensors"
-    if not path.exists():
-        why = f"{folder} has no {path.name}, as after Ctrl-C in the first epoch"
-        if args.checkpoint:
-            raise FileNotFoundError(f"{why}; try --checkpoint last")
-        path = folder / "last.safetensors"
-        print(f"{why}; this is {path.name}", file=sys.stderr)
     load_task_file(args)
-    model, about = load_model(path)
-    try:
-        return model, TrainConfig.from_dict(about["training"], about["vocabulary"]), path
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: it was not written by a training run: {error}") from None
+    return load_run(folder, args.checkpoint, note)
+
+
+def note(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 # Running ------------------------------------------------------------------------------------------

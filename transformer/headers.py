@@ -18,6 +18,7 @@ Array = NDArray[Any]
 Entry = tuple[str, tuple[int, ...], int, int]  # dtype code, shape, begin, end
 
 LONGEST_HEADER = 1 << 24  # bytes
+MOST_DIMENSIONS = 64  # as in NumPy
 DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BOOL": "bool",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
@@ -59,7 +60,8 @@ def checked(path: Path, name: str, entry: Any, size: int) -> Entry:
     try:
         code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
-        fits = end <= size and end - begin == math.prod(shape) * np.dtype(DTYPES[code]).itemsize
+        fits = len(shape) <= MOST_DIMENSIONS and end <= size
+        fits = fits and end - begin == math.prod(shape) * np.dtype(DTYPES[code]).itemsize
         if whole and fits and len(entry) == 3:
             return code, tuple(shape), begin, end
     except (KeyError, TypeError, ValueError):

@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,14 @@ from tinygrad_edu import detect_anomaly, errors, functional, optim
 from transformer import moments
 from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers, inference
+from transformer.metrics import Epoch
 from transformer.model import Transformer
 from transformer.optimisation import make_optimizer, make_schedule
 from transformer.plan import TrainConfig
 from transformer.tasks import Batch, Split, Task
 from transformer.tokens import PAD
+
+LAYERS = ("gradient_norms", "update_ratios")  # what an epoch's last step measures of each layer
 
 __all__ = ["Epoch", "Loop", "TrainingError", "fit"]
 
@@ -36,29 +38,6 @@ Array = NDArray[Any]
 
 class TrainingError(RuntimeError):
     """Training cannot go on; what was saved before is kept."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch measured; a line of metrics.jsonl. Accuracies are shares in 0..1."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    operations: dict[str, float]  # validation accuracy of each
-    lr: float  # of the last step
-    gradient_norm: float  # before clipping, mean over the steps
-    seconds: float  # the one number that the seed does not settle
-    gradient_norms: dict[str, float] = field(default_factory=dict)  # of each layer, in the last step, before clipping
-    update_ratios: dict[str, float] = field(default_factory=dict)  # of each layer, in the last step
-    attention_entropy: dict[str, float] = field(default_factory=dict)  # of each head, on held-out examples, in nats
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """What makes an epoch the best."""
-        return self.validation_accuracy, -self.validation_loss
 
 
 class Loop:
@@ -152,7 +131,7 @@ class Loop:
         self.optimizer.zero_grad()
         if last:
             ratios = moments.update_ratios(before, self.model.state_dict())
-            self.layers = {"gradient_norms": norms, "update_ratios": ratios}
+            self.layers = dict(zip(LAYERS, (norms, ratios), strict=True))
         if self.average is not None:
             self.average.update()
         self.right += right
@@ -218,6 +197,7 @@ class Loop:
         tensors |= {"losses": np.array(self.losses), "norms": np.array(self.norms)}
         return tensors, {
             "training": self.config.to_dict(),
+            "vocabulary": list(self.config.task.vocabulary.tokens),
             "epochs": [dataclasses.asdict(epoch) for epoch in self.epochs],
             "layers": self.layers,
             "right": self.right,
@@ -231,11 +211,13 @@ class Loop:
         def part(name: str) -> dict[str, Array]:
             return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
 
-        epochs = [Epoch(**epoch) for epoch in about["epochs"]]
+        epochs = [Epoch.from_dict(epoch) for epoch in about["epochs"]]
         losses, norms = tensors["losses"].tolist(), tensors["norms"].tolist()
         right, seconds, dropout = int(about["right"]), float(about["seconds"]), about["dropout"]
         if not len(losses) == len(norms) <= self.config.steps_per_epoch:
             raise ValueError(f"{len(losses)} losses and {len(norms)} norms for {self.config.steps_per_epoch} steps")
+        if tensors["losses"].ndim != 1 or tensors["norms"].ndim != 1 or not set(about["layers"]) <= set(LAYERS):
+            raise ValueError("losses, norms and layers are not those of an epoch")
         self.model.load_state_dict(part("model."))
         self.optimizer.load_state_dict(part("optimizer."))
         if self.average is not None:

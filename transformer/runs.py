@@ -11,6 +11,7 @@ Every file is written whole or not at all.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,13 +19,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from transformer.checkpoint import Array, CheckpointError, load_tensors, save_tensors
+from transformer.checkpoint import Array, CheckpointError, load_model, load_tensors, save_tensors
 from transformer.loop import Loop
+from transformer.model import Transformer
+from transformer.plan import TrainConfig, refuse_if_too_large
 
-__all__ = ["find_run", "folder_of_a_run", "load_state", "locked", "new_run", "save_state", "states"]
+__all__ = [
+    "find_run",
+    "folder_of_a_run",
+    "load_moments",
+    "load_run",
+    "load_state",
+    "locked",
+    "new_run",
+    "save_state",
+    "settings_of",
+    "states",
+]
 
+Tell = Callable[[str], None]
 KEPT = 3  # states
-PATTERN = r"state-(\d+)\.safetensors"
+PATTERN = r"state-([0-9]+)\.safetensors"
+MODELS = "*st.safetensors"  # best and last
 
 
 def new_run(runs: Path, name: str | None, kind: str) -> Path:
@@ -38,7 +54,7 @@ def new_run(runs: Path, name: str | None, kind: str) -> Path:
     return runs / f"{kind}-{1 + max((int(match[1]) for match in taken if match), default=0)}"
 
 
-def find_run(runs: Path, name: str | None = None, file: str = "last.safetensors") -> Path:
+def find_run(runs: Path, name: str | None = None, file: str = MODELS) -> Path:
     """runs/NAME, or the run that was saved to last; it holds a `file`, which may be a pattern.
 
     Raises FileNotFoundError that says what there is.
@@ -108,8 +124,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def states(folder: Path) -> list[Path]:
     """The states of a run, oldest first."""
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := re.fullmatch(PATTERN, path.name))]
-    return [path for _, path in sorted(found)]
+    named = [(match, path) for path in folder.iterdir() if (match := re.fullmatch(PATTERN, path.name))]
+    return [path for _, path in sorted((int(match[1]), path) for match, path in named if path.is_file())]
 
 
 def save_state(folder: Path, loop: Loop) -> None:
@@ -120,7 +136,7 @@ def save_state(folder: Path, loop: Loop) -> None:
         old.unlink(missing_ok=True)
 
 
-def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Array], dict[str, Any]] | None:
+def load_state(folder: Path, tell: Tell) -> tuple[dict[str, Array], dict[str, Any]] | None:
     """The newest state that is whole; None where none was saved yet.
 
     One that is damaged is put aside as damaged-state-N, and `tell` told why. Raises CheckpointError if all are.
@@ -136,3 +152,74 @@ def load_state(folder: Path, tell: Callable[[str], None]) -> tuple[dict[str, Arr
     if found:
         raise CheckpointError(f"{folder}: all of its {len(found)} states are damaged; train under another name")
     return None
+
+
+# Looking back -------------------------------------------------------------------------------------
+
+
+def load_run(folder: Path, wanted: str | None, tell: Tell) -> tuple[Transformer, TrainConfig, Path]:
+    """The model of a checkpoint, "best" or "last", what it was trained with, and the file.
+
+    Without a wish it is the best; where that is missing or damaged the last, or else the newest state that is whole,
+    and `tell` hears why. Raises CheckpointError, FileNotFoundError, TooLargeError, ValueError for an unknown task.
+    """
+    if wanted is not None:
+        path = folder / f"{wanted}.safetensors"
+        if not path.exists():
+            raise FileNotFoundError(f"{without(path)}; try --checkpoint last")
+        return *opened(path), path
+    troubles = []
+    for path in (folder / "best.safetensors", folder / "last.safetensors", *reversed(states(folder))):
+        if not path.exists():
+            troubles.append(without(path))
+            continue
+        try:
+            model, config = opened(path)
+        except CheckpointError as error:
+            troubles.append(str(error))
+            continue
+        if troubles:
+            tell(f"{troubles[0]}; this is {path.name}")
+        return model, config, path
+    raise CheckpointError(f"{troubles[0]}; nor is there another checkpoint of the run that is whole")
+
+
+def without(path: Path) -> str:
+    return f"{path.parent} has no {path.name}, as after Ctrl-C in the first epoch"
+
+
+def opened(path: Path) -> tuple[Transformer, TrainConfig]:
+    model, about = load_model(path)
+    try:
+        config = TrainConfig.from_dict(about["training"], about["vocabulary"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: it was not written by a training run: {error}") from None
+    refuse_if_too_large(config)
+    return model, config
+
+
+def load_moments(folder: Path, shape: tuple[int, ...], tell: Tell) -> list[tuple[int, Array]]:
+    """The embedding tables after some epochs, oldest first; none, and `tell` hears why, where they cannot be read."""
+    path = folder / "history.safetensors"
+    try:
+        tables = load_tensors(path)[0]
+        if not all(re.fullmatch("[0-9]{1,18}", name) and table.shape == shape for name, table in tables.items()):
+            raise CheckpointError(f"{path}: its tables are not those of the model")
+    except (CheckpointError, FileNotFoundError) as error:
+        tell(f"{error}; without it nothing shows how the embeddings moved")
+        return []
+    return sorted((int(epoch), table) for epoch, table in tables.items())
+
+
+def settings_of(folder: Path, tell: Tell) -> dict[str, Any]:
+    """What a run was started with, as TrainConfig.to_dict gives it: from config.json, or else from a checkpoint."""
+    path = folder / "config.json"
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("it is no table")
+    except (OSError, ValueError, RecursionError) as error:
+        _, config, instead = load_run(folder, None, tell)
+        tell(f"{path}: it cannot be read: {error}; this is from {instead.name}")
+        return config.to_dict()
+    return found

@@ -15,8 +15,10 @@ from typing import Any
 
 from transformer.checkpoint import write_atomically
 from transformer.config import PARTS, TransformerConfig
+from transformer.metrics import flat, read_metrics
 from transformer.plan import TrainConfig
-from transformer.report import percent, read_metrics
+from transformer.report import percent
+from transformer.runs import settings_of
 from transformer.train import Outcome, resume, train
 
 __all__ = ["Row", "comparison", "sweep", "table", "varied", "variations"]
@@ -141,9 +143,12 @@ def table(rows: Sequence[Row]) -> str:
     return aligned(lines)
 
 
-def comparison(folders: Sequence[Path]) -> str:
-    """Runs side by side: the settings that differ, and what their last epochs measured."""
-    configs = [flat(json.loads((folder / "config.json").read_bytes())) for folder in folders]
+def comparison(folders: Sequence[Path], tell: Callable[[str], None] = lambda line: None) -> str:
+    """Runs side by side: the settings that differ, and what their last epochs measured.
+
+    `tell` hears of a configuration that could not be read, and was taken from a checkpoint.
+    """
+    configs = [flat(settings_of(folder, tell)) for folder in folders]
     names = dict.fromkeys(name for config in configs for name in config)
     lines = [("", *(folder.name for folder in folders))]
     for name in names:
@@ -161,14 +166,6 @@ def comparison(folders: Sequence[Path]) -> str:
         lines.append((name, *(write(each[-1]) if each else "-" for each in epochs)))
     lines.append(("seconds", *(f"{sum(line['seconds'] for line in each):.1f}" for each in epochs)))
     return aligned(lines)
-
-
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """{"model": {"norm": "pre"}} as {"model.norm": "pre"}."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {before + name: value}
-    return found
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

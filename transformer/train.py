@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformer.checkpoint import CheckpointError, load_model, remove_stale, save_model, save_tensors, write_atomically
+from transformer.checkpoint import CheckpointError, remove_stale, save_model, save_tensors, write_atomically
 from transformer.evaluate import Evaluation
-from transformer.loop import Epoch, Loop, TrainingError, examined, fit
+from transformer.loop import Loop, TrainingError, examined, fit
+from transformer.metrics import Epoch
 from transformer.model import Transformer
 from transformer.plan import TrainConfig, refuse_if_too_large
-from transformer.runs import find_run, folder_of_a_run, load_state, locked, new_run, save_state
+from transformer.runs import find_run, folder_of_a_run, load_run, load_state, locked, new_run, save_state
 from transformer.tasks import make_splits
 
 __all__ = [
@@ -92,7 +93,7 @@ def resume(
                 loop.restore(*saved)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder}: its state fits no training of this program: {error}") from None
-        return finished(loop, folder, on_epoch, progress)
+        return finished(loop, folder, on_epoch, progress, tell)
 
 
 def started(config: TrainConfig) -> Loop:
@@ -101,7 +102,9 @@ def started(config: TrainConfig) -> Loop:
     return Loop(Transformer(config.model, seed=config.seed), splits, config)
 
 
-def finished(loop: Loop, folder: Path, on_epoch: OnEpoch, progress: bool) -> Outcome:
+def finished(
+    loop: Loop, folder: Path, on_epoch: OnEpoch, progress: bool, tell: Callable[[str], None] = lambda line: None
+) -> Outcome:
     """Train on to the end and test; everything that is worth keeping goes into the folder, which is locked."""
     config, model = loop.config, loop.model
     best, last = folder / "best.safetensors", folder / "last.safetensors"
@@ -141,7 +144,7 @@ def finished(loop: Loop, folder: Path, on_epoch: OnEpoch, progress: bool) -> Out
     found = None
     if caught is None:
         try:
-            found = examined(load_model(best)[0], loop.splits["test"], config.task)
+            found = examined(load_run(folder, None, tell)[0], loop.splits["test"], config.task)
         except KeyboardInterrupt:  # what was trained is saved already
             caught = signal.SIGINT
     return Outcome(folder, model.num_parameters(), loop.epochs, found, caught)

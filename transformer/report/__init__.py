@@ -3,7 +3,7 @@
 measures.py finds the numbers, figures.py draws them, document.py puts them on a page, terminal.py writes plain text.
 """
 
-from transformer.report.figures import curves, read_metrics
+from transformer.report.figures import curves
 from transformer.report.terminal import can_show, confusion_table, counted, heatmaps, legend, percent, top
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "heatmaps",
     "legend",
     "percent",
-    "read_metrics",
     "top",
 ]

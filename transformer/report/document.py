@@ -24,6 +24,7 @@ from tinygrad_edu.render.page import page
 from transformer.checkpoint import write_atomically
 from transformer.evaluate import Evaluation, evaluate
 from transformer.generate import answers
+from transformer.metrics import flat
 from transformer.model import Transformer
 from transformer.moments import attention_entropy
 from transformer.plan import TrainConfig
@@ -121,14 +122,7 @@ def as_json(report: Report) -> str:
 
 def as_csv(metrics: Sequence[Mapping[str, Any]]) -> str:
     """A row for each epoch; what is a table itself gets columns like operations.Max."""
-    rows = [
-        {
-            name if part is None else f"{name}.{part}": number
-            for name, value in line.items()
-            for part, number in (value.items() if isinstance(value, Mapping) else [(None, value)])
-        }
-        for line in metrics
-    ]
+    rows = [flat(line) for line in metrics]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
@@ -266,11 +260,7 @@ def graph(report: Report) -> str:
 
 
 def configuration(report: Report) -> str:
-    values = report.config.to_dict()
-    rows = []
-    for part in ("model", "task"):
-        rows += [[f"{part}.{name}", str(value)] for name, value in values.pop(part).items()]
-    return table(["setting", "value"], [*([name, str(value)] for name, value in values.items()), *rows])
+    return table(["setting", "value"], [[name, str(value)] for name, value in flat(report.config.to_dict()).items()])
 
 
 # Elements -----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ __all__ = [
     "layers_figure",
     "matters_figure",
     "plane_figure",
-    "read_metrics",
 ]
 
 Array = NDArray[Any]
@@ -48,17 +46,6 @@ def drawn(draw: Callable[[Any], None], width: float, height: float) -> str:
 
 
 # Over the epochs ----------------------------------------------------------------------------------
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl. A last line that a crash cut off is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
 
 
 def curves(metrics: Metrics, path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from transformer.metrics import flat
 
 __all__ = ["write_events"]
 
@@ -19,17 +21,9 @@ def write_events(metrics: Sequence[Mapping[str, Any]], folder: Path) -> int:
     count = 0
     with SummaryWriter(str(folder)) as writer:
         for line in metrics:
-            for tag, value in scalars(line):
-                writer.add_scalar(tag, value, line["epoch"])
-                count += 1
+            for name, value in flat(line).items():
+                if name != "epoch":
+                    tag = name.replace(".", "/", 1).replace(", ", "/").replace(" ", "_")
+                    writer.add_scalar(tag, value, line["epoch"])
+                    count += 1
     return count
-
-
-def scalars(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numbers of one epoch; what is a table itself gets a tag for each entry."""
-    for name, value in line.items():
-        if isinstance(value, Mapping):
-            for part, number in value.items():
-                yield f"{name}/{part.replace(', ', '/').replace(' ', '_')}", number
-        elif name != "epoch":
-            yield name, value
