@@ -97,6 +97,8 @@ def check_sizes(path: Path, config: TransformerConfig, tensors: Mapping[str, Arr
     for name, tensor in tensors.items():
         if tensor.dtype != config.dtype:
             raise CheckpointError(f"{path}: tensor {name!r} is {tensor.dtype}; the configuration says {config.dtype}")
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: tensor {name!r} holds NaN or infinity, which no training saves")
 
 
 # Tensors ------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ def find_run(runs: Path, name: str | None = None, file: str = MODELS) -> Path:
 
     Raises FileNotFoundError that says what there is.
     """
-    there = sorted((path.stat().st_mtime_ns, path.parent.name) for path in runs.glob(f"*/{file}"))
+    files = (path for path in runs.glob(f"*/{file}") if path.exists())  # a link may lead nowhere
+    there = sorted((path.stat().st_mtime_ns, path.parent.name) for path in files)
     names = list(dict.fromkeys(found for _, found in there))
     if name is None and there:
         return runs / names[-1]
@@ -194,6 +195,10 @@ def opened(path: Path) -> tuple[Transformer, TrainConfig]:
         config = TrainConfig.from_dict(about["training"], about["vocabulary"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: it was not written by a training run: {error}") from None
+    except ValueError as error:  # not damage: another checkpoint of the run would say the same
+        raise ValueError(f"{path}: {error}") from None
+    if config.model != model.config:
+        raise CheckpointError(f"{path}: its model is not the one that its training is of")
     refuse_if_too_large(config)
     return model, config
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -33,8 +34,14 @@ class InputError(ValueError):
     def __init__(self, problem: str, text: str, position: int, allowed: str) -> None:
         start = max(0, position - WINDOW // 2)
         shown = "".join(c if c.isprintable() else " " for c in text[start : start + WINDOW])
-        super().__init__(f"{problem}; {allowed}\n    {shown}\n    {'^':>{position - start + 1}}")
+        super().__init__(f"{problem}; {allowed}\n    {shown}\n    {' ' * columns(shown[: position - start])}^")
         self.position = position
+
+
+def columns(text: str) -> int:
+    """How many a terminal takes: two for a wide letter, none for an accent by itself."""
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) != 0 for letter in text)
 
 
 class Question(NamedTuple):

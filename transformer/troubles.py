@@ -11,6 +11,8 @@ import numpy as np
 
 from tinygrad_edu import errors
 
+LONGEST = 800  # letters of a line: a number in a file may have thousands of digits
+
 __all__ = ["one_blas_thread", "reason", "silence"]
 
 EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface"}  # package → the extra that brings it
@@ -33,6 +35,13 @@ def one_blas_thread() -> None:
 
 def reason(error: Exception) -> str:
     """What went wrong, in one line unless the error itself points at a place in a question."""
+    first, *rest = words_of(error).split("\n    ")
+    line = " ".join(first.split())
+    half = LONGEST // 2
+    return "\n    ".join([line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}", *rest])
+
+
+def words_of(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get(error.name or "", "train")
         return f"{error}; install it: pip install 'tinygrad_edu[{extra}]'"

@@ -39,6 +39,8 @@ class TextTask(Task):
 
     @functools.cached_property
     def text(self) -> str:
+        if Path(self.file).exists() and not Path(self.file).is_file():
+            raise ValueError(f"{self.file} is a folder or a device, no text")
         data = Path(self.file).read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if self.digest not in ("", found):
