@@ -114,9 +114,23 @@ def test_beams_show_answers_in_the_order_of_their_probability(runs, capsys):
     assert len({line[2] for line in lines}) == 3
 
 
+def test_a_file_of_prompts_is_answered_in_its_order_by_every_way_to_generate(runs, tmp_path, capsys):
+    prompts = ["Max(5,12)", "", "Min(3,4)", "First(10, 2)"]
+    (tmp_path / "q.txt").write_text("\n".join(prompts))
+    asked = [prompt for prompt in prompts if prompt]
+    for way in ([], ["--beams", "2"], ["--temperature", "1", "--seed", "4"], ["--limit", "2"]):
+        expected = call(capsys, "generate", "--run", "digits", *way, *asked, runs=runs)
+        found = call(capsys, "generate", "--run", "digits", *way, "--batch", str(tmp_path / "q.txt"), runs=runs)
+        assert found == expected and found[0] == 0 and found[1].count(" = ") == 3
+    (tmp_path / "t.txt").write_text("the fox\nthe dog\n")
+    arguments = ["--batch", str(tmp_path / "t.txt"), "--limit", "5"]
+    code, out, _ = call(capsys, "generate", "--run", "text", *arguments, runs=runs)
+    assert code == 0 and out.startswith("the fox") and "\nthe dog" in out
+
+
 WRONG = {
     "both": (["generate", "--beams", "2", "--temperature", "1", "Max(1,2)"], "choose one"),
-    "no beam": (["generate", "--beams", "0", "Max(1,2)"], "width = 0"),
+    "no beam": (["generate", "--beams", "0", "Max(1,2)"], "beams = 0"),
     "cold top-k": (["generate", "--top-k", "2", "Max(1,2)"], "give a temperature"),
     "limit": (["generate", "--limit", "0", "Max(1,2)"], "limit = 0"),
     "task": (["train", "--task", "chess"], "no task 'chess'"),

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import transformer.beam
 from tinygrad_edu import functional, no_grad
 from tinygrad_edu.errors import ShapeError
 from transformer import Transformer, TransformerConfig
-from transformer.beam import beam_search
+from transformer.beam import beam_search, beam_searches
 from transformer.generate import generate, scores, stream
 from transformer.layers import Cache
 from transformer.sampling import Sampling
@@ -250,6 +251,32 @@ def test_a_beam_of_one_is_greedy_and_what_a_wider_one_says_has_the_probability_i
         assert one.log_probability == pytest.approx(total, rel=1e-9)
 
 
+@settings(max_examples=25)
+@given(config=CONFIGS, seed=st.integers(0, 999), data=st.data())
+def test_several_prompts_at_once_find_what_each_finds_alone(config, seed, data):
+    """Prompts of any lengths, some of which leave no more than one free position."""
+    model = lively(dataclasses.replace(config, dtype="float64"), seed)
+    prompts = data.draw(st.lists(st.lists(st.integers(1, V - 1), min_size=1, max_size=12), min_size=1, max_size=5))
+    how = {"width": data.draw(st.integers(1, 5)), "limit": data.draw(st.integers(1, 7))}
+    how |= {"length_penalty": data.draw(st.sampled_from([0.0, 1.0])), "stop": data.draw(st.sampled_from([EOS, None]))}
+    together = beam_searches(model, prompts, **how)
+    for prompt, found in zip(prompts, together, strict=True):
+        alone = beam_search(model, prompt, **how)
+        assert [one.tokens for one in found] == [one.tokens for one in alone] and found
+        np.testing.assert_allclose(
+            [one.log_probability for one in found], [one.log_probability for one in alone], rtol=1e-10
+        )
+
+
+def test_beams_of_several_prompts_are_read_in_one_batch(monkeypatch):
+    model, prompts, calls = lively(CONFIG, 0), [[3, 4], [5], [2, 3, 4]], []
+    honest = transformer.beam.scores
+    monkeypatch.setattr(transformer.beam, "scores", lambda *given: (calls.append(len(given[1])), honest(*given))[1])
+    beam_searches(model, prompts, 3, 4, stop=None)
+    assert len(calls) == 3 - 1 + 4 and max(calls) == 3 * 3
+    assert beam_searches(model, []) == []
+
+
 def test_a_length_penalty_ranks_by_the_mean_of_a_token():
     model = lively(CONFIG, 1)
     for penalty in (0.0, 0.5, 1.0):
@@ -263,5 +290,5 @@ def test_a_beam_that_cannot_begin_is_refused():
     for wrong in ({"width": 0}, {"limit": 0}, {"prompt": [1] * 13}):
         with pytest.raises(ValueError, match="must be 1 or more"):
             beam_search(lively(CONFIG, 0), **{"prompt": [1], **wrong})
-    with pytest.raises(ValueError, match="causal = True"):
+    with pytest.raises(ValueError, match="wants a decoder, with causal = True"):
         beam_search(Transformer(TransformerConfig(V)), [1])

@@ -16,7 +16,7 @@ from transformer.model import Transformer
 from transformer.tasks import Task
 from transformer.tokens import PAD, InputError
 
-__all__ = ["answered", "prompt"]
+__all__ = ["answered", "as_lines", "lines_of", "prompt"]
 
 WORDS = "an empty line or Ctrl-D ends; arrow keys bring back what was asked"
 
@@ -38,6 +38,15 @@ def answered(model: Transformer, task: Task, lines: Iterable[str]) -> Iterator[d
         likeliest = [float(np.delete(chances, PAD).max()) for chances in reply.probabilities]
         found = {"line": number, "question": question, "answer": reply.text, "probability": math.prod(likeliest)}
         yield found | ({"right": right, "correct": reply.text == right} if task.exact else {})
+
+
+def lines_of(name: str) -> Iterator[str]:
+    """The lines of a file, or of stdin for "-"; bytes that are no UTF-8 stay in their line, as \\xff."""
+    if name == "-":
+        yield from sys.stdin
+        return
+    with open(name, encoding="utf-8", errors="backslashreplace") as file:
+        yield from file
 
 
 def prompt(answer: Callable[[str], None], hint: str) -> None:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_edu import functional
-from transformer.generate import LONGEST_ANSWER, scores
+from transformer.generate import LONGEST_ANSWER, is_decoder, scores
 from transformer.layers import Cache
 from transformer.model import Transformer
 from transformer.tokens import EOS
 
-__all__ = ["Hypothesis", "beam_search"]
+__all__ = ["Hypothesis", "beam_search", "beam_searches"]
 
 
 @dataclass(frozen=True)
@@ -38,32 +39,62 @@ def beam_search(
     ranked by log-probability / length ** length_penalty: 0 prefers short answers as probability does, 1 ranks by the
     mean of a token. Raises ValueError for a model or a prompt that cannot be continued.
     """
-    room = model.config.max_seq_len + 1 - len(prompt)
-    limit = min(limit, room)
-    if width < 1 or limit < 1:
-        raise ValueError(f"beam_search: width = {width} and limit = {limit} of {room} free positions must be 1 or more")
-    cache, tokens = Cache(), np.array([prompt])
-    alive, finished = [Hypothesis((), 0.0)], list[Hypothesis]()
-    for step in range(limit):
-        logits = scores(model, tokens, cache)  # (W, V)
+    return beam_searches(model, [prompt], width, limit, length_penalty, stop)[0]
+
+
+def beam_searches(
+    model: Transformer, prompts: Sequence[Sequence[int]], width: int = 4, limit: int = LONGEST_ANSWER,
+    length_penalty: float = 0.0, stop: int | None = EOS,
+) -> list[list[Hypothesis]]:  # fmt: skip
+    """What beam_search finds for each of the prompts, which may differ in length, all of them in one batch.
+
+    All rows are read up to the same position, as in generate.stream: one prompt's answers may have begun while a longer
+    prompt is still being read.
+    """
+    if not is_decoder(model):
+        raise ValueError("beam_search: it wants a decoder, with causal = True and pooling = None")
+    limits = [min(limit, model.config.max_seq_len + 1 - len(prompt)) for prompt in prompts]
+    for prompt, most in zip(prompts, limits, strict=True):
+        if width < 1 or most < 1:
+            room = model.config.max_seq_len + 1 - len(prompt)
+            raise ValueError(
+                f"beam_search: width = {width} and limit = {limit} of {room} free positions must be 1 or more"
+            )
+    cache, finished = Cache(), [list[Hypothesis]() for _ in prompts]
+    rows = [(k, Hypothesis((), 0.0)) for k in range(len(prompts))]  # of one prompt next to each other, best first
+    while rows:
+        whole = [[*prompts[k], *one.tokens] for k, one in rows]
+        end = min(map(len, whole))
+        logits = scores(model, np.array([row[cache.length : end] for row in whole]), cache)  # (R, V)
         totals = functional.log_softmax(logits.astype(np.float64))
-        totals += np.array([[one.log_probability] for one in alive])  # (W, V)
-        best = np.argsort(-totals, axis=None, kind="stable")[:width]
-        best = best[np.isfinite(totals.flat[best])]
-        parents, words = np.unravel_index(best, totals.shape)
-        grown = [
-            Hypothesis((*alive[parent].tokens, int(word)), float(totals[parent, word]))
-            for parent, word in zip(parents, words, strict=True)
-        ]
-        going = [k for k, one in enumerate(grown) if one.tokens[-1] != stop and step + 1 < limit]
-        finished += [one for k, one in enumerate(grown) if k not in going]
-        finished = sorted(finished, key=lambda one: -one.score(length_penalty))[:width]
-        alive = [grown[k] for k in going]
-        # A longer answer is never likelier; with a penalty it might yet be ranked higher.
-        if not alive or (
-            len(finished) == width and not length_penalty and alive[0].log_probability <= finished[-1].log_probability
-        ):
-            break
-        cache.keep(parents[going])
-        tokens = words[going][:, None]
+        totals += np.array([[one.log_probability] for _, one in rows])  # (R, V)
+        going: list[tuple[int, tuple[int, Hypothesis]]] = []  # the row that it continues, and the new row
+        of_prompt = [k for k, _ in rows]
+        for k in dict.fromkeys(of_prompt):
+            places = [place for place, other in enumerate(of_prompt) if other == k]
+            if len(whole[places[0]]) > end:  # this prompt is still being read
+                going += [(place, rows[place]) for place in places]
+                continue
+            grown = best_of([rows[place][1] for place in places], totals[places], width)
+            over = len(grown[0][1].tokens) == limits[k]
+            done = [one for _, one in grown if over or one.tokens[-1] == stop]
+            finished[k] = sorted(finished[k] + done, key=lambda one: -one.score(length_penalty))[:width]
+            alive = [(places[parent], (k, one)) for parent, one in grown if not (over or one.tokens[-1] == stop)]
+            # A longer answer is never likelier; with a penalty it might yet be ranked higher.
+            settled = len(finished[k]) == width and not length_penalty
+            if alive and not (settled and alive[0][1][1].log_probability <= finished[k][-1].log_probability):
+                going += alive
+        cache.keep([place for place, _ in going])
+        rows = [row for _, row in going]
     return finished
+
+
+def best_of(alive: Sequence[Hypothesis], totals: NDArray[np.float64], width: int) -> list[tuple[int, Hypothesis]]:
+    """The `width` likeliest continuations by one token, best first, each with the number of what it continues."""
+    best = np.argsort(-totals, axis=None, kind="stable")[:width]
+    best = best[np.isfinite(totals.flat[best])]
+    parents, words = np.unravel_index(best, totals.shape)
+    return [
+        (int(parent), Hypothesis((*alive[parent].tokens, int(word)), float(totals[parent, word])))
+        for parent, word in zip(parents, words, strict=True)
+    ]

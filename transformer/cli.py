@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import shlex
@@ -145,12 +144,10 @@ def ask_command(args: argparse.Namespace) -> int:
     if args.batch is not None:
         if args.question is not None:
             raise ValueError("--batch reads the questions from a file: leave out the one on the command line")
-        with contextlib.ExitStack() as stack:
-            lines = sys.stdin if args.batch == "-" else stack.enter_context(open(args.batch, encoding="utf-8"))
-            whole = True
-            for line, answer in asking.as_lines(asking.answered(model, config.task, lines)):
-                print(line, flush=True)
-                whole = whole and answer
+        whole = True
+        for line, answer in asking.as_lines(asking.answered(model, config.task, asking.lines_of(args.batch))):
+            print(line, flush=True)
+            whole = whole and answer
         return 0 if whole else 2
     if args.question is not None:
         show_answer(model, config, args.question)
@@ -184,8 +181,14 @@ def generate_command(args: argparse.Namespace) -> int:
         return generate_from_command(args)
     model, config, _ = trained(args)
     task, sampling = config.task, sampling_of(args)
-    read = sys.stdin.read() if sys.stdin and not args.questions else ""
-    questions = args.questions or [line for line in (read.splitlines() if task.exact else [read]) if line.strip()]
+    if args.batch is not None:
+        if args.questions:
+            raise ValueError("--batch reads the prompts from a file: leave out those on the command line")
+        read = [line.rstrip("\n") for line in asking.lines_of(args.batch)]
+    else:
+        typed = sys.stdin.read() if sys.stdin and not args.questions else ""
+        read = typed.splitlines() if task.exact else [typed]
+    questions = args.questions or [prompt for prompt in read if prompt.strip()]
     for question in questions:
         task.check(question)
     if args.beams is not None:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from transformer.beam import beam_search
-from transformer.generate import LONGEST_ANSWER, Said, answers, stream
+from transformer.beam import beam_searches
+from transformer.generate import LONGEST_ANSWER, Said, answers, is_decoder, stream
 from transformer.model import Transformer
 from transformer.report import percent
 from transformer.sampling import Sampling
@@ -18,6 +18,7 @@ __all__ = ["say", "search", "text_after"]
 
 CLEAR = "\r\x1b[K"  # back to the start of the line, which is emptied
 LONGEST_TEXT = 200  # tokens
+MOST_BEAMS = 500  # that are searched together
 
 
 def say(
@@ -73,13 +74,17 @@ def search(
     model: Transformer, task: Task, questions: Sequence[str], beams: int, limit: int | None, out: TextIO
 ) -> None:
     """The likeliest answer to each question, and below it the others that were found, with their probabilities."""
-    for question in questions:
-        ids = task.encode(question, model.config.max_seq_len)
-        most = limit or (max(LONGEST_ANSWER, task.longest_answer + 1) if task.exact else LONGEST_TEXT)
-        for rank, one in enumerate(beam_search(model, ids, beams, most)):
-            asked = "".join(question.split()) if task.exact else question
-            start = f"{asked} = " if task.exact else asked
-            out.write(
-                f"{start if rank == 0 else ' ' * len(start)}{task.vocabulary.decode(one.tokens)}"
-                f"  ({percent(math.exp(one.log_probability))})\n"
-            )
+    if not 1 <= beams <= MOST_BEAMS:
+        raise ValueError(f"beams = {beams}: it must be 1 to {MOST_BEAMS:,}")
+    if not is_decoder(model):
+        raise ValueError("an encoder answers with one token, so there is nothing to search; beams are for decoders")
+    most = limit or (max(LONGEST_ANSWER, task.longest_answer + 1) if task.exact else LONGEST_TEXT)
+    together = max(1, MOST_BEAMS // beams)
+    for start in range(0, len(questions), together):
+        part = questions[start : start + together]
+        prompts = [task.encode(question, model.config.max_seq_len) for question in part]
+        for question, found in zip(part, beam_searches(model, prompts, beams, most), strict=True):
+            begin = f"{''.join(question.split())} = " if task.exact else question
+            for rank, one in enumerate(found):
+                text, chance = task.vocabulary.decode(one.tokens), percent(math.exp(one.log_probability))
+                out.write(f"{begin if rank == 0 else ' ' * len(begin)}{text}  ({chance})\n")

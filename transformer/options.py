@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from transformer import config, plan
 from transformer.config import CHOICES, TransformerConfig
@@ -13,6 +13,7 @@ from transformer.plan import TrainConfig
 from transformer.sampling import Sampling
 from transformer.tasks import TASKS, DigitTask, Task, make_task, task_of_file
 from transformer.tokens import VOCABULARY
+from transformer.troubles import one_line
 
 __all__ = ["RUNS", "config_of", "given", "load_task_file", "parser", "refuse_changes", "sampling_of"]
 
@@ -63,7 +64,7 @@ def task_of(args: argparse.Namespace) -> Task:
         if not equals:
             raise ValueError(f"--option {option}: write NAME=VALUE, as in --option depth=3")
         options[name.replace("-", "_")] = value
-    return make_task(load_task_file(args) or args.task or "digits", options)
+    return make_task(load_task_file(args) or ("digits" if args.task is None else args.task), options)
 
 
 def load_task_file(args: argparse.Namespace) -> str | None:
@@ -87,9 +88,16 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
 # The options --------------------------------------------------------------------------------------
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where all options are explained."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {one_line(message)}; {self.prog} --help explains\n")
+
+
 def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     """Of all commands, each of which runs the function of its name."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m transformer", description="A transformer whose backward pass nobody wrote.",
         epilog="COMMAND --help explains a command and shows an example.",
     )  # fmt: skip
@@ -162,6 +170,7 @@ def generate_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
     source = "go on with a text by the GPT-2 in this Hugging Face folder, in place of a run"
     one.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help=source)
+    one.add_argument("--batch", metavar="FILE", help="prompts, one a line, in a file; - reads stdin")
     one.add_argument(
         "--temperature", type=float, metavar="T", help="draw tokens; low: the likely ones [0: the likeliest]"
     )

@@ -13,7 +13,7 @@ from tinygrad_edu import errors
 
 LONGEST = 800  # letters of a line: a number in a file may have thousands of digits
 
-__all__ = ["one_blas_thread", "reason", "silence"]
+__all__ = ["one_blas_thread", "one_line", "reason", "silence"]
 
 EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface"}  # package → the extra that brings it
 
@@ -36,15 +36,21 @@ def one_blas_thread() -> None:
 def reason(error: Exception) -> str:
     """What went wrong, in one line unless the error itself points at a place in a question."""
     first, *rest = words_of(error).split("\n    ")
-    line = " ".join(first.split())
-    half = LONGEST // 2
-    return "\n    ".join([line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}", *rest])
+    return "\n    ".join([one_line(first), *rest])
+
+
+def one_line(text: str) -> str:
+    """Blanks for line ends, and of what is too long for a line its beginning and its end."""
+    line, half = " ".join(text.split()), LONGEST // 2
+    return line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
 def words_of(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get(error.name or "", "train")
         return f"{error}; install it: pip install 'tinygrad_edu[{extra}]'"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} of what is read is no UTF-8 text"
     if isinstance(error, errors.TooLargeError):
         return str(error).split(". ")[0]  # the rest is for programmers
     if isinstance(error, MemoryError):

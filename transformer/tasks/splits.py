@@ -111,6 +111,10 @@ def make_splits(task: Task, seed: int, decoder: bool = False, loss: str = "answe
     Raises ValueError where an operation has too few inputs to hold some out, or answers are longer than an encoder's.
     """
     rng = np.random.default_rng(seed)
+    spell = task.vocabulary.spell
+    own = task.parts(rng)
+    if own is not None:
+        return {name: Split(examples, decoder, spell, loss, task.exact) for name, examples in own.items()}
     groups: dict[str, list[Example]] = {}
     for example in task.examples(rng):
         groups.setdefault(example.operation, []).append(example)
@@ -127,7 +131,6 @@ def make_splits(task: Task, seed: int, decoder: bool = False, loss: str = "answe
         for name, end in ends.items():
             parts[name] += shuffled[start:end]
             start = end
-    spell = task.vocabulary.spell
     return {name: Split(examples, decoder, spell, loss, task.exact) for name, examples in parts.items()}
 
 

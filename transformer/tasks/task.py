@@ -51,6 +51,10 @@ class Task:
         """Distinct questions: all there are, or a drawn sample of them."""
         raise NotImplementedError
 
+    def parts(self, rng: np.random.Generator) -> dict[str, list[Example]] | None:
+        """The examples of each split, of a task that parts them itself; None: any split of `examples` will do."""
+        return None
+
     def answer(self, question: str) -> str:
         """The right answer. Raises InputError for a question that does not belong to the task."""
         raise NotImplementedError

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transformer.tasks.task import Example, Task, register, whole
 from transformer.tokens import InputError
 from transformer.vocabulary import Pieces, Vocabulary, characters, joined_pairs
 
 __all__ = ["TextTask"]
+
+Ints = NDArray[np.int64]
+PIECES = 10
+BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2⁶⁴
 
 
 @register
@@ -24,7 +29,9 @@ class TextTask(Task):
 
     merges   pairs that byte-pair encoding joins; 0: characters alone
     digest   SHA-256 of the file, filled in when it is read first; a file that has changed since is refused
-    A window's question is its first half, its answer the rest; of windows that are equal one is kept.
+    A window's question is its first half, its answer the rest; of windows that are equal one is kept. A passage that
+    comes again is held out only where it is not learnt: a window of validation or test that stands anywhere in the
+    training's text, at whatever shift, is left out, and so is one of the test that stands in the validation's.
     """
 
     name, exact = "text", False
@@ -71,14 +78,48 @@ class TextTask(Task):
         return 0
 
     def examples(self, rng: np.random.Generator) -> list[Example]:
-        ids = self.vocabulary.spell(self.text)
+        return [example for part in self.parts(rng).values() for example in part]
+
+    def parts(self, rng: np.random.Generator) -> dict[str, list[Example]]:
+        """The text is cut into ten pieces before it is cut into windows: one is for validation, one for the test."""
+        ids = np.array(self.vocabulary.spell(self.text))
+        pieces = np.array_split(ids, PIECES)
+        if len(pieces[-1]) <= self.length:
+            raise ValueError(
+                f"{self.file}: {len(ids)} tokens are too few for windows of {self.length}: "
+                f"{PIECES * (self.length + 1)} are needed"
+            )
+        validation, test = rng.permutation(PIECES)[:2]
+        rest = [piece for k, piece in enumerate(pieces) if k not in (validation, test)]
+        seen = np.concatenate([self.hashes(piece) for piece in rest])
+        found = {"train": [window for piece in rest for window in self.windows(piece)]}
+        for name, k in (("validation", validation), ("test", test)):
+            hashes = self.hashes(pieces[k])
+            fresh = ~np.isin(hashes[:: self.length], seen)
+            found[name] = [window for window, new in zip(self.windows(pieces[k]), fresh, strict=True) if new]
+            if not found[name]:
+                raise ValueError(f"{self.file} repeats itself: every window of the {name} part is in the rest, too")
+            seen = np.concatenate([seen, hashes])
+        return {name: [self.example(window) for window in dict.fromkeys(part)] for name, part in found.items()}
+
+    def windows(self, piece: Ints) -> list[tuple[int, ...]]:
+        """`length` tokens and the one that follows, one window after the other."""
+        starts = range(0, len(piece) - self.length, self.length)
+        return [tuple(piece[start : start + self.length + 1].tolist()) for start in starts]
+
+    def hashes(self, piece: Ints) -> NDArray[np.uint64]:
+        """A number for the window at every place of a piece; of equal windows it is equal (Rabin and Karp, modulo 2⁶⁴).
+        """
+        powers = np.cumprod(np.full(len(piece), BASE, np.uint64))
+        back = np.cumprod(np.full(len(piece), pow(int(BASE), -1, 1 << 64), np.uint64))
+        sums = np.concatenate([[np.uint64(0)], np.cumsum((piece.astype(np.uint64) + np.uint64(1)) * powers)])
+        width = self.length + 1
+        found: NDArray[np.uint64] = (sums[width:] - sums[:-width]) * back[: len(piece) - self.length]
+        return found
+
+    def example(self, window: tuple[int, ...]) -> Example:
         half = (self.length + 1) // 2
-        found = {}
-        for start in range(0, len(ids) - self.length, self.length):
-            window = ids[start : start + self.length + 1]
-            question, answer = self.vocabulary.decode(window[:half]), self.vocabulary.decode(window[half:])
-            found[question + answer] = Example(question, answer, "text")
-        return list(found.values())
+        return Example(self.vocabulary.decode(window[:half]), self.vocabulary.decode(window[half:]), "text")
 
     def check(self, question: str) -> None:
         if not question:
