@@ -237,6 +237,8 @@ def report_command(args: argparse.Namespace) -> int:
 
     for question in args.questions:
         config.task.check(question)
+    if args.tensorboard is not None and args.tensorboard.exists() and not args.tensorboard.is_dir():
+        raise NotADirectoryError(f"{args.tensorboard}: it is a file, and events want a folder")
     folder = path.parent
     metrics = read_metrics(folder / "metrics.jsonl")
     moments = load_moments(folder, model.embedding.weight.shape, note)
