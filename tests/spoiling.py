@@ -25,7 +25,8 @@ def small_run(folder, **settings):
 
 def call(capsys, run, command):
     """Exit code, stdout, stderr."""
-    code = main([*COMMANDS.get(command, command.split()), "--runs", str(run.parent)])
+    output = ["--output", str(run / "graph")] if command == "draw" else []
+    code = main([*COMMANDS.get(command, command.split()), *output, "--runs", str(run.parent)])
     return code, *capsys.readouterr()
 
 

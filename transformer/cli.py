@@ -202,8 +202,8 @@ def generate_command(args: argparse.Namespace) -> int:
 
 def generate_from_command(args: argparse.Namespace) -> int:
     """Go on with texts by a model of another program's."""
-    if args.beams is not None or args.run is not None:
-        raise ValueError("--from names the model, and reads one token after the other: leave out --run and --beams")
+    if any(each is not None for each in (args.beams, args.run, args.batch)):
+        raise ValueError("--from names the model, and goes on with texts: leave out --run, --beams and --batch")
     texts = args.questions or [sys.stdin.read() if sys.stdin else ""]
     Pretrained.load(args.source).say(texts, args.limit or 200, sampling_of(args), sys.stdout)
     return 0

@@ -137,8 +137,7 @@ def document(report: Report) -> str:
     """The HTML file's text."""
     sections = [
         ("Result", result(report)),
-        ("Training", picture(figures.curves_figure(report.metrics), "Loss and accuracy over the epochs")
-         + picture(figures.layers_figure(report.metrics), "Learning rate and gradient norms over the epochs")),
+        ("Training", training(report)),
         ("Mistakes", mistakes(report)),
         ("What it looks at", attention(report)),
         ("How sure it is", sureness(report)),
@@ -154,9 +153,10 @@ def document(report: Report) -> str:
         for (name, title), (_, content) in zip(names, sections, strict=True)
     )
     title = f"Run {report.name}"
+    head = f'<h1>{escape(title)}</h1><p class="lead">{escape(lead(report))}</p>'
     return page(
         title,
-        f'<main><header><h1>{escape(title)}</h1><nav aria-label="Sections">{links}</nav></header>{body}</main>',
+        f'<main><header>{head}<nav aria-label="Sections">{links}</nav></header>{body}</main>',
         styles=[STYLE],
         images=True,
     )
@@ -172,8 +172,19 @@ def result(report: Report) -> str:
         ("lines of backward code", "0"),
     ]
     cards = "".join(f"<div><dd>{value}</dd><dt>{name}</dt></div>" for name, value in facts)
-    shares = [[operation, percent(share)] for operation, share in report.test.operations.items()]
-    return f"<dl>{cards}</dl>" + table(["operation", "right"], shares)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(operation)}</th><td><meter value="{share:.4f}">{percent(share)}</meter></td>'
+        f"<td>{percent(share)}</td></tr>"
+        for operation, share in report.test.operations.items()
+    )
+    return f'<dl>{cards}</dl><div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+
+
+def training(report: Report) -> str:
+    curves, layers = figures.curves_figure(report.metrics), figures.layers_figure(report.metrics)
+    return picture(curves, "Loss and accuracy over the epochs", "wide") + picture(
+        layers, "Learning rate and gradient norms over the epochs", "wide"
+    )
 
 
 def mistakes(report: Report) -> str:
@@ -200,8 +211,9 @@ def attention(report: Report) -> str:
     for reading in report.readings:
         head = f"{reading.question} = {reading.answer}"
         parts.append(f"<h3>{escape(head)} <small>with {100 * reading.probability:.2f} %</small></h3>")
-        parts.append(picture(figures.attention_figure(reading), f"Attention of every block and head for {head}"))
-        parts.append(picture(figures.matters_figure(reading), f"How much each token matters for {head}"))
+        weights, matters = figures.attention_figure(reading), figures.matters_figure(reading)
+        parts.append(picture(weights, f"Attention of every block and head for {head}", "wide"))
+        parts.append(picture(matters, f"How much each token matters for {head}", "wide"))
     rows = [
         [f"block {layer}", *(f"{value:.3f}" for value in heads)] for layer, heads in enumerate(report.entropy.tolist())
     ]
@@ -254,13 +266,35 @@ def costs(report: Report) -> str:
 def graph(report: Report) -> str:
     tokens = np.array([report.readings[0].tokens])
     try:
-        return picture(str(draw(report.model(tokens), "svg", budget=120)), "The computation graph of one answer")
+        logits = report.model(tokens)
+        parts = picture(str(draw(logits, "svg", depth=1)), "The computation graph of one answer, by its parts", "wide")
+        whole = picture(str(draw(logits, "svg", budget=120)), "The computation graph of one answer", "whole")
+        return f"{parts}<h3>Every operation</h3>{whole}"
     except errors.AutodiffError as error:
         return f"<p>No picture of the graph: {escape(str(error))}</p>"
 
 
+def lead(report: Report) -> str:
+    """What the run is, in a sentence."""
+    config, test = report.config, report.test
+    right = round(test.accuracy * test.count)
+    kind = "decoder, which says its answers token by token" if config.decoder else "encoder, which answers in one token"
+    return (
+        f"A transformer of {counted(config.model.num_layers, 'block')}, trained on the task {config.task.name} "
+        f"({config.about()}) as an {kind}: {right:,} of {test.count:,} questions that it had never seen were answered "
+        "rightly, and nobody wrote a line of its backward pass."
+    ).replace("an decoder", "a decoder")
+
+
 def configuration(report: Report) -> str:
-    return table(["setting", "value"], [[name, str(value)] for name, value in flat(report.config.to_dict()).items()])
+    """What the run depends on: the training, the task, the model, side by side."""
+    whole = report.config.to_dict()
+    groups = {"model": whole.pop("model"), "task": whole.pop("task")}
+    tables = (
+        table([name, ""], [[setting, str(value)] for setting, value in flat(values).items()])
+        for name, values in ({"training": whole} | groups).items()
+    )
+    return f'<div class="beside">{"".join(tables)}</div>'
 
 
 # Elements -----------------------------------------------------------------------------------------
@@ -279,7 +313,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
-def picture(svg: str, label: str) -> str:
-    """An image by itself: what is in it can neither load nor run anything."""
+def picture(svg: str, label: str, size: str = "") -> str:
+    """An image by itself: what is in it can neither load nor run anything.
+
+    size: "wide" stays readable on a narrow screen, "whole" is never made smaller; both are scrolled.
+    """
     data = base64.b64encode(svg.encode()).decode()
-    return f'<figure><img alt="{escape(label)}" src="data:image/svg+xml;base64,{data}"></figure>'
+    kind = f' class="{size}" tabindex="0"' if size else ""
+    return f'<figure{kind}><img alt="{escape(label)}" src="data:image/svg+xml;base64,{data}"></figure>'

@@ -36,7 +36,9 @@ def drawn(draw: Callable[[Any], None], width: float, height: float) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_edu", "svg.fonttype": "none", "font.size": 9}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "tinygrad_edu", "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
+    ):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure)
@@ -103,6 +105,8 @@ def layers_figure(metrics: Metrics) -> str:
             for name, values in series.items():
                 place.plot(x, values, marker="o", markersize=3, linewidth=1, label=name)
             place.set(title=title, xlabel="epoch", yscale=scale)
+            if scale == "log":
+                place.yaxis.set_major_formatter("{x:g}")
             by_epoch(place, x)
         for place in places[len(panels) :]:
             place.set_axis_off()
@@ -113,7 +117,9 @@ def layers_figure(metrics: Metrics) -> str:
 def by_epoch(panel: Any, x: Sequence[int]) -> None:
     panel.set_xticks(x[:: 1 + len(x) // LAST_TICK])
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=7)
+    lines = len(panel.get_lines())
+    if lines > 1:
+        panel.legend(fontsize=7, ncols=2 if lines > 4 else 1, framealpha=0.6)
 
 
 # Of the model -------------------------------------------------------------------------------------
