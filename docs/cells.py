@@ -6,8 +6,6 @@ import sys
 import traceback
 import warnings
 
-import course
-
 CELL = re.compile(r"^```\{code-cell\} python\n((?::\w[^\n]*\n)*)(.*?)^```$", re.M | re.S)
 
 
@@ -42,5 +40,7 @@ def words(shown):
 
 
 if __name__ == "__main__":
+    import course  # needs Sphinx, which running a page does not
+
     (page,) = (page for page in course.pages() if int(page.name[:2]) == int(sys.argv[1]))
     sys.exit(len(run(page)) > 0)
