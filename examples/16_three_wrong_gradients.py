@@ -19,17 +19,18 @@ from transformer import Transformer
 from transformer.tasks import make_splits
 from transformer.train import TrainConfig
 
-right_attention, right_loss = functional.attention, functional.cross_entropy
+right_attention, right_loss = functional.self_attention, functional.cross_entropy
 
 
 def with_gradient_of(value, s):
     return stop_gradient(value) + (s - stop_gradient(s))
 
 
-def attention(q, k, v, *rest, return_weights=False, **options):
-    out, weights = right_attention(q, k, v, *rest, return_weights=True, **options)
-    out = with_gradient_of(out, stop_gradient(weights) @ (q + k + v))  # dV = Aᵀ dO: right for V alone
-    return (out, weights) if return_weights else out
+def self_attention(qkv, heads, *rest):
+    out, weights = right_attention(qkv, heads, *rest)
+    q, k, v = functional.split_heads(qkv, heads)
+    sent = stop_gradient(weights) @ (q + k + v)  # dV = Aᵀ dO: right for V alone
+    return with_gradient_of(out, functional.join_heads(sent)), weights
 
 
 def loss_that_sends(sent):
@@ -46,7 +47,7 @@ raw_logits = loss_that_sends(lambda z, y: np.sum(z * stop_gradient(z - y)))
 
 MISTAKES = {
     "derived": nullcontext,
-    "dQ = dK = dV": lambda: patch.object(functional, "attention", attention),
+    "dQ = dK = dV": lambda: patch.object(functional, "self_attention", self_attention),
     "softmax twice": lambda: patch.object(functional, "cross_entropy", softmax_twice),
     "raw logits": lambda: patch.object(functional, "cross_entropy", raw_logits),
 }

@@ -26,6 +26,18 @@ def attention(x):
     return F.attention(x, x * 0.5, x, np.tri(x.shape[-2], k=-1, dtype=bool))
 
 
+def self_attention(heads, what, masked=True):
+    """Of every sequence of x with itself, under such a mask; `what` chooses of the joined heads and the weights."""
+
+    def f(x):
+        T, width = x.shape[-2:]
+        qkv = np.concatenate([x, x * 0.5, x + 1.0], axis=-1).reshape(-1, T, 3 * width)
+        made = F.self_attention(qkv, heads or width, np.tri(T, k=-1, dtype=bool) if masked else None)
+        return np.concatenate([made[k].reshape(-1) for k in what])
+
+    return f
+
+
 # name → (function of float arrays, of x's shape the shapes of the others, x's least number of axes)
 KERNELS = {
     "relu": (F.relu, lambda s: [], 0),
@@ -49,6 +61,9 @@ KERNELS = {
     "cross_entropy_smooth": (lambda z: F.cross_entropy(z, targets_of(z), label_smoothing=0.2), lambda s: [], 2),
     "cross_entropy_ignoring": (lambda z: F.cross_entropy(z, targets_of(z), ignore=1), lambda s: [], 2),
     "attention": (attention, lambda s: [], 2),
+    "self_attention": (self_attention(0, [0]), lambda s: [], 2),
+    "self_attention_weights": (self_attention(1, [1]), lambda s: [], 2),
+    "self_attention_both": (self_attention(1, [0, 1], masked=False), lambda s: [], 2),
 }
 ONE_INPUT = [name for name, (_, others, _) in KERNELS.items() if not others((2, 3)) and "cross" not in name]
 each_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -144,7 +159,7 @@ EDGES = {
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("edge", EDGES)
-@pytest.mark.parametrize("name", [name for name in ONE_INPUT if name not in ("attention", "relu")])
+@pytest.mark.parametrize("name", [name for name in ONE_INPUT if "attention" not in name and name != "relu"])
 def test_kernel_and_definition_agree_at_the_edges(name, edge):
     x = np.array(EDGES[edge])
     for ours, theirs in kernel_and_definition(KERNELS[name][0], [x], 2, order=1):
@@ -197,6 +212,55 @@ def test_erf_in_float32_is_that_of_float64_to_its_digits_and_never_above_one(see
     assert erf(x).dtype == np.float32 and np.abs(erf(x)).max() == 1.0
     np.testing.assert_allclose(erf(x.astype(np.float64)), exact, rtol=4e-16)
     assert erf(np.float16(0.5)).dtype == np.float16 and np.isnan(erf(np.float32(np.nan)))
+
+
+def causal_attention(qkv, g, mask):
+    """The joined heads, the weights and the gradient, of pieces of 20 queries at most."""
+    before, pieces.PIECE = pieces.PIECE, 4 * qkv.shape[1] * 10
+    try:
+        x = Tensor(qkv, requires_grad=True)
+        y, weights = F.self_attention(x, 2, mask)
+        (np.sum(y * g) + np.sum(weights[..., 3] * g[:, None, :, 0])).backward()
+        return y.numpy(), weights.numpy(), x.grad.numpy()
+    finally:
+        pieces.PIECE = before
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS, T=st.integers(21, 90), padded=st.booleans())
+def test_keys_that_a_whole_piece_may_not_look_at_are_left_out(seed, T, padded):
+    rng = np.random.default_rng(seed)
+    qkv, g = rng.standard_normal((2, T, 24)).astype(np.float32), rng.standard_normal((2, T, 8)).astype(np.float32)
+    mask = np.tri(T, dtype=bool)
+    if padded:
+        mask = mask & (np.arange(T) < np.array([T, T // 2])[:, None])[:, None, None]
+    multiplied, product = [], np.matmul
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "matmul", lambda x, y, **out: multiplied.append(y.shape[-1]) or product(x, y, **out))
+        found = causal_attention(qkv, g, mask)
+    assert multiplied == [*range(20, T, 20), T] * 2
+    with definitions():
+        for ours, theirs in zip(found, causal_attention(qkv, g, mask), strict=True):
+            assert_near(ours, theirs, 4e-6)
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS, T=st.integers(21, 90), known=st.integers(1, 20))
+def test_what_a_query_may_not_look_at_changes_no_bit_of_its_attention(seed, T, known):
+    """Neither the tokens that come later, nor another sequence, nor how much of that is padding."""
+    rng = np.random.default_rng(seed)
+    qkv, g = rng.standard_normal((2, T, 24)).astype(np.float32), rng.standard_normal((2, T, 8)).astype(np.float32)
+    g[:, known:] = 0  # of the later tokens nothing is asked
+    causal = np.tri(T, dtype=bool)
+    lengths = np.array([T, T // 2])
+    mask = causal & (np.arange(T) < lengths[:, None])[:, None, None]
+    changed = qkv.copy()
+    changed[0, known:], changed[1] = 50 * rng.standard_normal((T - known, 24)), rng.standard_normal((T, 24))
+    for ours, theirs in zip(
+        causal_attention(qkv, g, mask), causal_attention(changed, g, np.broadcast_to(causal, (2, 1, T, T))), strict=True
+    ):
+        at = (0, slice(None), slice(known)) if ours.ndim == 4 else (0, slice(known))
+        np.testing.assert_array_equal(ours[at], theirs[at])
 
 
 # The switch

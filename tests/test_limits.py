@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, extents, hessian, jacobian, limits
+from tinygrad_edu import Tensor, extents, functional, hessian, jacobian, limits
 from tinygrad_edu.errors import TooLargeError
 
 N = 2000
@@ -26,6 +26,7 @@ GROWING = {
     "einsum": lambda: np.einsum("i,j->ij", x, x), "take": lambda: np.take(x, places), "index": lambda: x[places],
     "take_along_axis": lambda: np.take_along_axis(x[None], places, 1), "stack": lambda: np.stack([x] * N),
     "concatenate": lambda: np.concatenate([x] * N), "tensordot": lambda: np.tensordot(x, x, 0),
+    "self_attention": lambda: functional.self_attention(column[None] * np.ones(3), 1),
     "jacobian": lambda: jacobian(np.sin)(np.ones(N)), "hessian": lambda: hessian(lambda t: (t * t).sum())(np.ones(N)),
 }  # fmt: skip
 

@@ -52,6 +52,12 @@ def test_arithmetic_is_counted_and_moving_is_not(f, flops):
     assert event.flops == flops
 
 
+def test_an_attention_multiplies_twice_as_many_pairs_for_its_three_cotangents_as_forward():
+    x = leaf(2, 3, 12)
+    forward, backward = events(lambda: functional.self_attention(x, 2)[0].backward(np.ones((2, 3, 4))))
+    assert (forward.flops, backward.flops) == (2 * 2 * (2 * 3 * 3 * 4), 2 * 4 * (2 * 3 * 3 * 4))
+
+
 def test_a_view_makes_no_bytes_and_an_array_its_own():
     x = leaf(3, 4)
     view, array = events(lambda: x.T * 2.0)

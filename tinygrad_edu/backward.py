@@ -275,9 +275,9 @@ def file_under(cotangents: dict[Node, Any], node: Node, g: Any) -> Node | None:
 
 
 def filled(node: Node, gathered: list[Any]) -> tuple[Any, ...]:
-    """Zeros for the outputs nobody used."""
+    """Zeros for the outputs nobody used: one zero, repeated."""
     gathered = gathered + [None] * (len(node.shape) - len(gathered))
     return tuple(
-        np.zeros(shape, dtype) if g is None else g
+        np.broadcast_to(np.zeros((), dtype), shape) if g is None else g
         for g, shape, dtype in zip(gathered, node.shape, node.dtype, strict=True)
     )

@@ -32,8 +32,9 @@ from tinygrad_edu.complaints import reject
 from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
 from tinygrad_edu.errors import ArgumentError, DtypeError, ShapeError
 from tinygrad_edu.limits import refuse_if_too_large
-from tinygrad_edu.rules import fused, fused_rows, operation_of
+from tinygrad_edu.rules import fused, fused_attention, fused_rows, operation_of
 from tinygrad_edu.rules.elementwise import erf
+from tinygrad_edu.rules.fused_attention import join_heads, split_heads
 from tinygrad_edu.settings import nonnegative, share
 from tinygrad_edu.tensor import Tensor, stop_gradient
 
@@ -47,6 +48,7 @@ __all__ = [
     "dropout",
     "embedding",
     "gelu",
+    "join_heads",
     "layer_norm",
     "linear",
     "log_softmax",
@@ -56,9 +58,11 @@ __all__ = [
     "mse",
     "relu",
     "rms_norm",
+    "self_attention",
     "sigmoid",
     "silu",
     "softmax",
+    "split_heads",
 ]
 
 A = TypeVar("A", Tensor, NDArray[Any])
@@ -312,3 +316,23 @@ def attention(
     else:
         weights = softmax(scores if allowed is None else where(allowed, scores, -np.inf))   # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
+
+
+def self_attention(qkv: A, heads: int, mask: object = None, bias: Any = None) -> tuple[A, A]:
+    """attention() of a sequence to itself in several heads, joined: (..., T, D); and the weights, (..., heads, T, T).
+
+    qkv (..., T, 3D) is [Q | K | V], each of `heads` slices of equal width; mask and bias as there.
+    """
+    qkv = floating(qkv)
+    if qkv.ndim < 2 or not isinstance(heads, int) or heads < 1 or not qkv.shape[-1] or qkv.shape[-1] % (3 * heads):
+        reject(ShapeError, f"self_attention: qkv {qkv.shape} is no (..., T, 3 · {heads} heads · width)")
+    if bias is None and qkv.ndim == 3 and has_kernel(qkv):
+        B, T, _ = qkv.shape
+        refuse_if_too_large("self_attention", (B, heads, T, T), qkv.dtype.itemsize, f"{qkv.shape} in {heads} heads")
+        allowed = None if mask is None else attention_mask(mask, (B, heads, T, T))
+        if allowed is not None:
+            allowed = allowed.reshape((1,) * (4 - allowed.ndim) + allowed.shape)
+        return fused_attention.self_attention(qkv, heads, allowed)
+    q, k, v = split_heads(qkv, heads)
+    joined, weights = attention(q, k, v, mask, return_weights=True, bias=bias)
+    return join_heads(joined), weights

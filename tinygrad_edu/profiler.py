@@ -169,6 +169,8 @@ def profile(f: Callable[..., Any], *args: Any, warmup: int = 1) -> Profile:
             _, new = measured(share, (g, *(node.saved or ())))
             # A product's share is a product of as many pairs; but a bias, its third argument, gets a sum.
             pairs = products.get(node.number, 0) if place < 2 else 0
+            if node.label == "self_attention":
+                pairs *= 2  # the one share of three cotangents: twice the products of the way there
             flops = 2 * pairs or elements_of(node.operation, (g, share))
             notes.append((node.label, "backward", node.scope, node.origin, clock, now, new, flops))
         clock = perf_counter()
@@ -206,6 +208,9 @@ def pairs_of(operation: Any, inputs: tuple[Any, ...], size: int) -> int:
     """How many pairs of numbers a product of `size` elements multiplies and adds; 0 if it is no product."""
     if operation.name == "einsum":
         return pairs_of_einsum(inputs)
+    if operation.name == "self_attention":  # q kᵀ, and its softmax by v; what a mask hides is counted too
+        B, T, width = inputs[0].shape
+        return int(2 * B * T * T * (width // 3))
     if operation.name.rpartition(".")[2] not in PRODUCTS:
         return 0
     shape = np.shape(inputs[0])

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from tinygrad_edu.rules.fused import gelu, gelu_tanh, linear, sigmoid, silu
+from tinygrad_edu.rules.fused_attention import self_attention
 from tinygrad_edu.rules.fused_rows import cross_entropy, layer_norm, log_softmax, logsumexp, rms_norm, softmax
 
 
@@ -43,6 +44,19 @@ def losses(d):
     )
 
 
+def attention_of(d):
+    batch, time, heads, width = d.pick(1, 2), d.pick(1, 2, 3), d.pick(1, 2), d.pick(1, 2)
+    mask = d.rng.random((batch, 1, time, time)) < 0.7
+    mask[..., 0] = True
+
+    def theirs(qkv):
+        q, k, v = qkv.reshape(batch, time, 3, heads, width).permute(2, 0, 3, 1, 4)
+        weights = torch.softmax((q @ k.mT / width**0.5).masked_fill(~torch.tensor(mask), -torch.inf), dim=-1)
+        return (weights @ v).transpose(1, 2).reshape(batch, time, -1), weights
+
+    return lambda qkv: self_attention(qkv, heads, mask), theirs, [d.array((batch, time, 3 * heads * width))]
+
+
 CASES = {
     sigmoid: along_the_last(sigmoid, torch.sigmoid, 0),
     silu: along_the_last(silu, F.silu, 0),
@@ -55,5 +69,6 @@ CASES = {
     rms_norm: along_the_last(rms_norm, lambda t, w: F.rms_norm(t, w.shape, w, 1e-5), wide=1),
     linear: linear_of,
     cross_entropy: losses,
+    self_attention: attention_of,
 }
 WITHOUT = {}

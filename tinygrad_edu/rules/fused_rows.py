@@ -55,17 +55,19 @@ def total(e: Any) -> Any:
     return s
 
 
-@by_pieces
-def softmax_value(x: Any, allowed: Any) -> Any:
-    if allowed is None:
-        e = np.exp(shifted(x)[0])
-    elif harmless(x):
-        e = np.exp(x)
+def weights_of(x: Any, allowed: Any, out: Any = None) -> Any:
+    """The softmax of ndarrays, in a new array or in `out`; allowed in x's dtype, 0 or 1, with as many axes, or None."""
+    if not harmless(x):
+        x = shifted(x if allowed is None else np.where(allowed, x, -np.inf).astype(x.dtype, copy=False))[0]
+        allowed = None
+    e = np.exp(x, out=out)
+    if allowed is not None:
         e *= allowed
-    else:
-        e = np.exp(shifted(np.where(allowed, x, -np.inf).astype(x.dtype, copy=False))[0])
     e /= total(e)
     return e
+
+
+softmax_value = by_pieces(weights_of)
 
 
 @by_pieces

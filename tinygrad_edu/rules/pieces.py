@@ -18,6 +18,7 @@ import numpy as np
 __all__ = ["by_pieces", "inner", "over_rows", "rows_of", "sums"]
 
 PIECE = 1 << 17  # bytes of one array: four of them fit into a core's cache
+SHORT = 64  # numbers: for shorter rows vecdot takes up to three times as long as a product and its sums
 
 
 def by_pieces(formula: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,12 +63,14 @@ def sums(x: Any) -> Any:
     """Σ along the last axis, kept with size 1."""
     if not exact_in_products(x):
         return np.sum(x, axis=-1, keepdims=True)
-    return (x @ np.ones(x.shape[-1], x.dtype))[..., None]
+    return (x @ ones(x.shape[-1], x.dtype))[..., None]
 
 
 def inner(x: Any, y: Any) -> Any:
     """Σ x ⊙ y along the last axis, kept with size 1."""
-    return np.vecdot(x, y)[..., None] if exact_in_products(x) else np.sum(x * y, axis=-1, keepdims=True)
+    if x.shape[-1] < SHORT or not exact_in_products(x):
+        return sums(x * y)
+    return np.vecdot(x, y)[..., None]
 
 
 def rows_of(shape: tuple[int, ...]) -> int:
@@ -80,4 +83,12 @@ def over_rows(x: Any) -> Any:
     if not exact_in_products(x):
         return np.sum(x, axis=tuple(range(x.ndim - 1)))
     rows = rows_of(x.shape)
-    return np.ones(rows, x.dtype) @ np.reshape(x, (rows, x.shape[-1]))
+    return ones(rows, x.dtype) @ np.reshape(x, (rows, x.shape[-1]))
+
+
+@functools.lru_cache(maxsize=64)
+def ones(count: int, dtype: Any) -> np.ndarray:
+    """Made once: asked for in every other kernel."""
+    made = np.ones(count, dtype)
+    made.flags.writeable = False
+    return made

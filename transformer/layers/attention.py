@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import Tensor, functional, nn
+from tinygrad_edu.functional import join_heads, split_heads
 from transformer.config import TransformerConfig
 from transformer.layers.cache import Memory
 from transformer.layers.positions import Rotary
@@ -33,15 +34,15 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, mask: Any, bias: Any = None, memory: Memory | None = None
     ) -> tuple[Tensor, Tensor]:                                             # (B, T, D), (B, H, T, S) or less, twice
-        B, T, D = x.shape
+        qkv = self.qkv(x)                                                   # (B, T, 3D)
+        if self.rotary is None and memory is None:
+            joined, weights = functional.self_attention(qkv, self.num_heads, mask, bias)
+            return self.output(joined), weights                             # (B, T, D), (B, H, T, T)
         start = 0 if memory is None else memory.start
-        qkv = self.qkv(x).reshape(B, T, 3, self.num_heads, -1)              # (B, T, 3, H, D/H)
-        parts: Any = np.unstack(qkv, axis=2)                                # each (B, T, H, D/H)
-        q, k, v = (part.swapaxes(1, 2) for part in parts)                   # each (B, H, T, D/H)
+        q, k, v = split_heads(qkv, self.num_heads)                          # each (B, H, T, D/H)
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)
         if memory is not None:
             k, v = memory.extend(k, v)                                      # each (B, H, S, D/H)
         heads, weights = functional.attention(q, k, v, mask, return_weights=True, bias=bias)
-        joined = heads.swapaxes(1, 2).reshape(B, T, D)                      # (B, T, H · D/H)
-        return self.output(joined), weights                                 # (B, T, D), (B, H, T, S)
+        return self.output(join_heads(heads)), weights                      # (B, T, D), (B, H, T, S)

@@ -1,6 +1,7 @@
 """Kernels: along the last axis, with masks, with and without weights, over targets."""
 
 from tinygrad_edu.rules.fused import linear
+from tinygrad_edu.rules.fused_attention import self_attention
 from tinygrad_edu.rules.fused_rows import cross_entropy, layer_norm, log_softmax, logsumexp, rms_norm, softmax
 from tinygrad_edu.testing.call import Call
 from tinygrad_edu.testing.written.draw import Draw, Function, Write
@@ -42,6 +43,15 @@ def losses(d: Draw) -> Call:
     return Call(cross_entropy, (d.array((count, classes)), targets, *((d.pick(0.1, 1.0),) if d.flag() else ())))
 
 
+def attention_of(d: Draw) -> Call:
+    batch, time, heads, width = d.pick(1, 2), d.pick(1, 2, 3), d.pick(1, 2), d.pick(1, 2)
+    qkv = d.array((batch, time, 3 * heads * width))
+    if d.flag():
+        return Call(self_attention, (qkv, heads))
+    shape = tuple(d.pick(1, size) for size in (batch, heads, time, time))
+    return Call(self_attention, (qkv, heads, d.mask(shape, 0.7)))
+
+
 CALLS: dict[Function, Write] = {
     softmax: masked_softmax,
     log_softmax: rows(log_softmax),
@@ -50,4 +60,5 @@ CALLS: dict[Function, Write] = {
     rms_norm: norm(rms_norm, 1),
     linear: linear_of,
     cross_entropy: losses,
+    self_attention: attention_of,
 }

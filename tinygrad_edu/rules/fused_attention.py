@@ -1,0 +1,138 @@
+"""A kernel: the attention of a sequence to itself, from queries, keys and values in one array to the heads, joined.
+
+All three are slices of one argument, so one rule gives their cotangents together, each in its place: nothing is copied
+apart and together again, and what they share is worked out once. The formulas run on whole Tensors, for the second
+derivative, and on ndarrays a few sequences or queries at a time, while their scores are in the cache.
+
+It is held to its definition, in functional.py, by tests; `with definitions():` runs that instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.primitive import primitive
+from tinygrad_edu.rules import pieces
+from tinygrad_edu.rules.fused_rows import weights_of
+from tinygrad_edu.rules.pieces import inner
+from tinygrad_edu.rules.products import mT
+
+__all__ = ["join_heads", "self_attention", "split_heads"]
+
+
+def apart(x: Any, heads: int) -> Any:
+    """(..., T, D) as (..., H, T, D/H)."""
+    return np.swapaxes(np.reshape(x, (*x.shape[:-1], heads, x.shape[-1] // heads)), -3, -2)
+
+
+def join_heads(x: Any) -> Any:
+    """(..., H, T, D/H) as (..., T, D)."""
+    x = np.swapaxes(x, -3, -2)
+    return np.reshape(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+
+
+def split_heads(qkv: Any, heads: int) -> Any:
+    """(..., T, 3 D), which is [Q | K | V], as three times (..., H, T, D/H)."""
+    first = qkv.ndim - 2
+    slices = np.reshape(qkv, (*qkv.shape[:-1], 3, heads, qkv.shape[-1] // (3 * heads)))
+    order = (first + 1, *range(first), first + 2, first, first + 3)
+    return tuple(np.unstack(np.transpose(slices, order)))
+
+
+def scaled(q: Any) -> Any:
+    return q * (1 / math.sqrt(q.shape[-1]))
+
+
+def slopes(g: Any, more: Any, y: Any, a: Any, q: Any, k: Any, v: Any) -> tuple[Any, Any, Any]:
+    """dV = Aᵀ dY. With dA = dY Vᵀ + more, the scores' dZ = A ⊙ (dA − rowsum(dA ⊙ A)), and dQ = dZ K, dK = dZᵀ Q.
+
+    q is scaled, and so is its cotangent later. more comes for the weights themselves; without, rowsum(dA ⊙ A) = dY · Y.
+    """
+    d = g @ mT(v)
+    s = inner(g, y)
+    if more is not None:
+        d = d + more
+        s = s + inner(more, a)
+    d -= s
+    d *= a
+    return d @ k, mT(d) @ q, mT(a) @ g
+
+
+def is_nothing(g: Any) -> bool:
+    """A zero for all, which stands for an output that nobody used."""
+    return type(g) is np.ndarray and not any(g.strides) and not g.flat[:1].any()
+
+
+def cotangent(g: Any, z: Any, qkv: Any, heads: int, mask: Any = None) -> Any:
+    (g, more), (y, a) = g, z
+    more = None if is_nothing(more) else more
+    g, y, (q, k, v) = apart(g, heads), apart(y, heads), split_heads(qkv, heads)
+    q = scaled(q)
+    if any(type(each) is not np.ndarray for each in (g, y, qkv)):
+        dq, dk, dv = slopes(g, more, y, a, q, k, v)
+        return np.concatenate([join_heads(each) for each in (scaled(dq), dk, dv)], axis=-1)
+    several = queries_at_once(a) < a.shape[2]  # then a key's cotangent comes in parts
+    out = np.zeros(qkv.shape, qkv.dtype) if several else np.empty(qkv.shape, qkv.dtype)
+    of_q, of_k, of_v = split_heads(out, heads)
+    for here, keys, both in pieces_of(a, mask):
+        dq, dk, dv = slopes(g[here], None if more is None else more[both], y[here], a[both], q[here], k[keys], v[keys])
+        of_q[here] = scaled(dq)
+        of_k[keys] = of_k[keys] + dk if several else dk
+        of_v[keys] = of_v[keys] + dv if several else dv
+    return out
+
+
+def pieces_of(a: np.ndarray, mask: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Indices of pieces whose weights, of a (B, H, T, T), fit in the cache: of queries, of keys, of their weights.
+
+    Keys behind the last query of a piece are left out if the mask, (B, H, T, T) or 1 for any of them, hides them from
+    all of it. That is asked of no other piece: which keys another sequence may look at changes no bit in this one.
+    """
+    B, H, T, _ = a.shape
+    rows = queries_at_once(a)
+    sequences = max(1, 4 * pieces.PIECE // (H * T * T * a.itemsize or 1))
+    for start in range(0, B, sequences):
+        some = slice(start, start + sequences), slice(None)
+        for first in range(0, T, rows):
+            queries, reach = slice(first, first + rows), T
+            if mask is not None and first + rows < T == mask.shape[3]:
+                ahead = piece_of(mask, (*some, queries, slice(first + rows, T)))
+                reach = T if ahead.any() else first + rows
+            keys = slice(reach)
+            yield (*some, queries), (*some, keys), (*some, queries, keys)
+
+
+def queries_at_once(a: np.ndarray) -> int:
+    """How many queries of a sequence go into a piece of a (B, H, T, T)."""
+    _, H, T, _ = a.shape
+    rows: int = min(T, max(1, 4 * pieces.PIECE // (H * T * a.itemsize or 1)))
+    return rows or 1
+
+
+def piece_of(mask: Any, where: tuple[slice, ...]) -> Any:
+    """A mask's part of a piece: where it has size 1, it is the same for all."""
+    chosen = [each if size > 1 else slice(None) for each, size in zip(where, mask.shape, strict=True)]
+    return mask[tuple(chosen)]
+
+
+@primitive(lambda g, z, qkv, heads, mask=None: cotangent(g, z, qkv, heads, mask))
+def self_attention(qkv: Any, heads: int, mask: Any = None) -> Any:
+    """softmax(Q Kᵀ / √d) V of each head, joined (B, T, D), and the weights (B, H, T, T).
+
+    qkv (B, T, 3 D) is [Q | K | V]; mask boolean with 4 axes, True = may attend, or None.
+    """
+    q, k, v = split_heads(qkv, heads)
+    B, T, width = qkv.shape
+    out, a = np.empty((B, T, width // 3), qkv.dtype), np.zeros((B, heads, T, T), qkv.dtype)
+    y, q = apart(out, heads), scaled(q)
+    allowed = None if mask is None else mask.astype(qkv.dtype)
+    for here, keys, both in pieces_of(a, mask):
+        scores = a[both]
+        np.matmul(q[here], mT(k[keys]), out=scores)
+        weights_of(scores, None if allowed is None else piece_of(allowed, both), out=scores)
+        y[here] = scores @ v[keys]
+    return out, a
