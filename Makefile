@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # On matrices this small a second BLAS thread costs more than it gives: fivefold, where another program runs too.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help train test crosscheck mutants bench docs lint clean
+.PHONY: help train test crosscheck mutants bench docs notebooks lint clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +32,15 @@ mutants: $(VENV)/has-mutants  ## plant mutmut's mutations of the rules; ARGS="--
 bench: $(VENV)/has-bench  ## time the engine beside its peers, into docs/benchmarks.md; ARGS=--quick is short
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/has-docs  ## build the site into docs/_build; a warning is an error
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+docs: $(VENV)/has-docs  ## build and test the site in docs/_build; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
+	$(BIN)/python docs/archive.py
+	$(BIN)/python -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md docs/*.md docs/*.py docs/lessons
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/site docs/lessons
 	@echo "docs/_build/html/index.html"
+
+notebooks: $(VENV)/has-docs  ## write the lessons as notebooks into docs/_build/notebooks
+	$(BIN)/python docs/notebooks.py
 
 lint: $(VENV)/has-lint  ## ruff and mypy --strict
 	$(BIN)/python -m ruff check .
@@ -49,7 +55,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) -m venv failed (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
-$(VENV)/has-crosscheck: $(VENV)/has-test
+$(VENV)/has-crosscheck $(VENV)/has-docs: $(VENV)/has-test
 
 $(VENV)/has-%: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"

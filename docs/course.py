@@ -228,7 +228,16 @@ def python(code):
     return block
 
 
+def spread(app, env, docnames):
+    """Sphinx hands pages out to its processes in slices: no slice shall hold all the lessons, which take longest."""
+    lessons = [name for name in docnames if "lessons/" in name]
+    others = [name for name in docnames if name not in lessons]
+    place = {name: k / len(names) for names in (lessons, others) for k, name in enumerate(names)}
+    docnames.sort(key=place.__getitem__)
+
+
 def setup(app):
+    app.connect("env-before-read-docs", spread)
     app.add_directive("question", Question)
     app.add_directive("exercise", Exercise)
     app.add_role("source", SourceRole())

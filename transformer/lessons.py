@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 
 from transformer.checkpoint import write_atomically
 
-__all__ = ["Lesson", "Verdict", "check", "find_course", "lessons_of", "open_lesson", "progress", "question"]
+__all__ = [
+    "Lesson", "Verdict", "check", "find_course", "importable", "judge", "lessons_of", "load", "open_lesson", "progress",
+    "question",
+]  # fmt: skip
 
 ACTIONS = ("list", "open", "check", "progress")
 KEPT = "progress.json"
