@@ -5,10 +5,13 @@ import csv
 import json
 import re
 import sys
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from benchmarks import transformers
+from benchmarks.sizes import W1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +23,7 @@ from transformer.metrics import read_metrics
 from transformer.report import measures
 from transformer.report.document import measure, write_report
 from transformer.report.tensorboard import write_events
-from transformer.tasks import DigitTask, Example, make_splits
+from transformer.tasks import Batch, DigitTask, Example, make_splits
 from transformer.tokens import PAD, encode, spell
 from transformer.train import TrainConfig, train
 from transformer.troubles import reason
@@ -169,6 +172,24 @@ def test_what_costs_are_measured_leaves_the_model_as_it_was(config):
     assert step.peak > max(part.peak for part in parts) > 0
     assert all((model.state_dict()[name] == value).all() for name, value in before.items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_steps_peak_is_that_of_the_benchmarks_step():
+    """The same model, batch and optimiser, in the report's measure of a step and in the benchmark's own."""
+    run = transformers.ours(W1)
+    tokens, targets, _ = W1.data()
+
+    def step():
+        state = None
+        for phase in run.phases.values():
+            state = phase(state)
+
+    for _ in range(2):
+        step()
+    benchmark = measures.held(step, lambda nothing: None)
+    model = Transformer(TransformerConfig(W1.V, W1.D, W1.H, W1.layers, W1.F), seed=0)
+    _, whole = measures.costs(model, SimpleNamespace(batches=lambda size: iter([Batch(tokens, targets)])), 32, 1)
+    assert benchmark > 10**6 and whole.peak == pytest.approx(benchmark, rel=0.02)
 
 
 # The page

@@ -257,9 +257,9 @@ def costs(report: Report) -> str:
     rows = [row(cost) for cost in (*report.costs, report.step)]
     layers = report.config.model.num_layers
     return table(["part", "parameters", "forward, ms", "backward, ms", "both, ms", "peak, MB"], rows) + (
-        f"<p>Medians on a batch of {report.config.batch_size}. The whole step runs {counted(layers, 'block')}, each "
-        "with one attention, one feed-forward network and two norms; its backward pass includes Adam. The "
-        "peak is what is held at most, above weights and averages.</p>"
+        f"<p>CPU time, medians on a batch of {report.config.batch_size}. The whole step runs "
+        f"{counted(layers, 'block')}, each with one attention, one feed-forward network and two norms; its backward "
+        "pass includes Adam. The peak is what is held at most, above weights and averages.</p>"
     )
 
 

@@ -244,13 +244,13 @@ def held(forward: Callable[[], Any], backward: Callable[[Any], None]) -> int:
 
 
 def timed(forward: Callable[[], Any], backward: Callable[[Any], None], repeats: int) -> tuple[float, float]:
-    """Median seconds of both, after one run that does not count."""
+    """Median CPU seconds of both, after one run that does not count: by the clock, other programs would be in them."""
     there, back = [], []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = time.process_time()
         made = forward()
-        middle = time.perf_counter()
+        middle = time.process_time()
         backward(made)
         there.append(middle - start)
-        back.append(time.perf_counter() - middle)
+        back.append(time.process_time() - middle)
     return statistics.median(there[1:]), statistics.median(back[1:])
