@@ -32,7 +32,7 @@ ROWS = {
         "arguments convolution explain memory profiler",
         "recompute transforms functional",
         "averages nn schedules",
-        "optim numerics formulas",
+        "onnx optim numerics formulas",
         "render",
         "testing",
         "__init__",

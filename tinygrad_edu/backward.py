@@ -245,9 +245,13 @@ def check_marks(node: Node) -> None:
 
 
 def lifted(node: Node, lift: Lift) -> Any:
-    """What the node kept, as tensors that know their node, so that the rules' work is recorded."""
+    """What the node kept, as tensors that know their node, so that the rules' work is recorded.
+
+    While somebody watches, numbers and masks without a node are tensors too: what a rule makes of them is then seen.
+    """
     out: list[Any] = []
     inputs = node.inputs
+    watched = STATE.get().watch is not None
     for name, source, value in zip(node.plan.names, node.plan.sources, node.saved or (), strict=True):
         if name == "z" and isinstance(value, tuple):
             out.append(tuple(lift(part, picked(node, k, part)) for k, part in enumerate(value)))
@@ -260,7 +264,8 @@ def lifted(node: Node, lift: Lift) -> Any:
                 [lift(v, n) if type(n) is Node else v for v, n in zip(value, inputs, strict=True)]
             )
         else:
-            out.append(value)
+            follow = watched and isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fb"
+            out.append(lift(value, None) if follow else value)
     return out[0] if node.plan.alone else tuple(out)
 
 

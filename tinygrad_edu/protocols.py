@@ -47,8 +47,10 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
             complain(operation, plain[0], error)
         watch = STATE.get().watch
         if watch is not None:
+            if type(value) is np.bool:  # one of two objects: whoever watches could not tell it from any other
+                value = np.array(value)
             watch(operation, *plain, value)
-        out = untracked(kind, value)
+        out = make(kind, value, None) if type(value) is np.ndarray and value.dtype == bool else untracked(kind, value)
         if isinstance(out, Variable) and holds_gradient(args):
             out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())
         return out

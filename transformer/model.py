@@ -54,7 +54,7 @@ class Transformer(nn.Module):
         tokens = self.checked(tokens, start)                                # (B, T)
         pad_id = self.config.pad_id
         valid = np.ones(tokens.shape, bool) if pad_id is None else tokens != pad_id
-        valid = valid if cache is None else cache.joined(valid)             # (B, S)
+        valid = valid if cache is None else cache.joined(np.asarray(valid))     # (B, S)
         logits, attention = self.from_embeddings(self.embedding(tokens), valid, mask, cache)
         return (logits, attention) if return_attention else logits
 
@@ -111,10 +111,10 @@ class Transformer(nn.Module):
             raise ShapeError(f"mask: {own.shape} does not broadcast to (batch, heads, time, time) = {full}")
         return own if joint is None else joint & own
 
-    def checked(self, tokens: Any, start: int) -> NDArray[np.integer]:
-        """Tokens as a (B, T) integer array, the first at position `start`; the embedding refuses unknown ids."""
+    def checked(self, tokens: Any, start: int) -> Any:
+        """Tokens as integers (B, T), a Tensor as it is, the first at `start`; the embedding refuses unknown ids."""
         try:
-            array = tokens.numpy() if isinstance(tokens, Tensor) else np.asarray(tokens)
+            array = tokens if isinstance(tokens, Tensor) else np.asarray(tokens)
         except ValueError:
             raise ShapeError("tokens: the rows differ in length; fill them up with pad_id") from None
         if array.ndim != 2:

@@ -5,11 +5,13 @@ Nothing here is imported by the model or its training; what needs another librar
 
 from transformer.interop.gpt2 import load_gpt2
 from transformer.interop.layout import from_torch_layout, load_torch_layout, save_torch_layout, torch_layout
+from transformer.interop.onnx import export_onnx
 from transformer.interop.pretrained import Pretrained
 from transformer.interop.torch import from_torch, to_torch
 
 __all__ = [
     "Pretrained",
+    "export_onnx",
     "from_torch",
     "from_torch_layout",
     "load_gpt2",
