@@ -13,6 +13,7 @@ import formulas_page
 import gallery_page
 import house
 import make_pictures
+import onnx_page
 import operations_page
 import subgradients_page
 
@@ -41,6 +42,7 @@ def make(reference, math):
         "lessons.md": course.contents(),
         "operations.md": operations_page.page(),
         "subgradients.md": subgradients_page.page(),
+        "onnx.md": onnx_page.page(),
         "formulas.md": formulas_page.page(math=math),
         "gallery.md": gallery_page.page(reference / "pages"),
         "house.txt": house.draw_the_map(),

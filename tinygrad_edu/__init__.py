@@ -20,7 +20,7 @@ from tinygrad_edu.tensor import Tensor, stop_gradient
 from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from tinygrad_edu import functional, nn, optim, render
+    from tinygrad_edu import functional, nn, onnx, optim, render
     from tinygrad_edu.formulas import derive
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.profiler import profile
@@ -52,6 +52,7 @@ __all__ = [
     "memory_report",
     "nn",
     "no_grad",
+    "onnx",
     "optim",
     "primitive",
     "profile",
@@ -68,8 +69,8 @@ __all__ = [
 _LATER = {
     "checkpoint": "recompute", "contributions": "render", "derive": "formulas", "draw": "render",
     "draw_passes": "render", "expand": "render",
-    "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "optim": "optim",
-    "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
+    "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx",
+    "optim": "optim", "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.errors import UnsupportedError
 
-__all__ = ["Builder", "Name", "OpNode"]
+__all__ = ["Builder", "Name", "OpNode", "parts_of"]
 
 
 class Name(str):

@@ -15,11 +15,11 @@ import numpy as np
 from tinygrad_edu import functional
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.onnx import formulas as by
-from tinygrad_edu.onnx.builder import Builder, Name
+from tinygrad_edu.onnx.builder import Builder, Name, parts_of
 from tinygrad_edu.onnx.index import getitem, scatter
 from tinygrad_edu.operation import Operation
 from tinygrad_edu.primitive import registry
-from tinygrad_edu.rules import fused, fused_rows, indexing, shapes
+from tinygrad_edu.rules import fused, fused_attention, fused_rows, indexing, shapes
 from tinygrad_edu.rules.elementwise import erf, root_of_squares
 from tinygrad_edu.tensor import Tensor, lift
 
@@ -79,12 +79,12 @@ def reshaped(o: Builder, z: Any, a: Any, *args: Any, **keywords: Any) -> Name:
 def defined(definition: Callable[..., Any], **fixed: Any) -> Entry:
     """A kernel: the forward code that defines it runs, and is written down in its place."""
 
-    def entry(o: Builder, z: Any, *args: Any, **keywords: Any) -> Name:
+    def entry(o: Builder, z: Any, *args: Any, **keywords: Any) -> tuple[Name, ...]:
         given = [lift(each, None) if isinstance(each, np.ndarray | np.floating) else each for each in args]
         label, about = o.label, o.about
         value = definition(*given, **keywords, **fixed)
         o.label, o.about = label, about
-        return o.name_of(value._value)
+        return tuple(o.name_of(each._value) for each in parts_of(value))
 
     return entry
 
@@ -173,6 +173,7 @@ TABLE: dict[Any, Entry | str] = {
     fused_rows.cross_entropy: defined(
         lambda scores, targets, smoothing=0.0: functional.cross_entropy(scores, targets, label_smoothing=smoothing)
     ),
+    fused_attention.self_attention: defined(functional.self_attention),
     # Matrices as such
     np.linalg.det: same("Det"),
     **dict.fromkeys(

@@ -35,14 +35,14 @@ def export_onnx(
             return to_onnx(model, tokens, path=path, names=["tokens"], outputs=["logits"])
         targets = example(config.vocab_size, None, (batch,) if config.pooling else tokens.shape)
 
-        def backward(parameters: Mapping[str, Tensor], tokens: Tensor, targets: Tensor) -> dict[str, Any]:
+        def loss_and_gradients(parameters: Mapping[str, Tensor], tokens: Tensor, targets: Tensor) -> dict[str, Any]:
             loss = mean_loss(model(tokens), targets, config.pad_id)
             found = gradients(loss, parameters, create_graph=True, allow_unused=True)
             zeros = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
             return {"loss": loss} | {f"gradient of {n}": zeros[n] if g is None else g for n, g in found.items()}
 
         inputs = dict(model.named_parameters()), tokens, targets
-        return to_onnx(backward, *inputs, path=path, names=["parameters", "tokens", "targets"])
+        return to_onnx(loss_and_gradients, *inputs, path=path, names=["parameters", "tokens", "targets"])
     finally:
         model.train(training)
 
@@ -58,7 +58,7 @@ def example(words: int, pad_id: int | None, shape: tuple[int, ...]) -> np.ndarra
 
 def mean_loss(logits: Tensor, targets: Tensor, pad_id: int | None) -> Tensor:
     """functional.cross_entropy over the targets that count, without asking which those are: they come later."""
-    logs = functional.log_softmax(logits)                                               # (..., V)
+    logs: Any = functional.log_softmax(logits)                                          # (..., V)
     picked = np.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]              # (...)
     counted: Any = np.ones_like(targets) if pad_id is None else targets != pad_id
     counted = counted.astype(logits.dtype)
