@@ -169,4 +169,4 @@ def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(folder):
 def test_prompts_that_cannot_be_read_say_why(folder):
     assert "the text is empty" in run("generate", "--from", folder, "")[2]
     assert "tokens; this model reads 64 at most" in run("generate", "--from", folder, "x" * 300)[2]
-    assert "leave out --run and --beams" in run("generate", "--from", folder, "--beams", 2, "x")[2]
+    assert "--from names the model" in run("generate", "--from", folder, "--beams", 2, "x")[2]
