@@ -21,9 +21,16 @@ MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too larg
 
 
 def broadcast(*args: Any, **_: Any) -> tuple[int, ...] | None:
-    arrays = [each for each in args if type(each) is np.ndarray]
-    if len({each.shape for each in arrays}) < 2:
+    first = None
+    for each in args:
+        if type(each) is np.ndarray:
+            if first is None:
+                first = each.shape
+            elif each.shape != first:
+                break
+    else:
         return None  # shapes that are all alike stay so; broadcast_shapes takes 10 µs to say it
+    arrays = [each for each in args if type(each) is np.ndarray]
     pairs = math.prod([each.size for each in arrays])
     return np.broadcast_shapes(*[each.shape for each in arrays]) if pairs > MANY else None
 
@@ -74,7 +81,7 @@ def picked(x: Any, index: Any) -> tuple[int, ...] | None:
 
 def summed(subscripts: str, *operands: Any) -> tuple[int, ...] | None:
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    if not arrow or "." in subscripts:
+    if not arrow or "." in subscripts or math.prod([x.size for x in operands]) <= MANY:
         return None
     sizes: dict[str, int] = {}
     for letters, x in zip(inputs.split(","), operands, strict=True):
@@ -85,6 +92,7 @@ def summed(subscripts: str, *operands: Any) -> tuple[int, ...] | None:
 EXTENTS: dict[Any, Extent] = {
     np.broadcast_to: lambda array, shape: tuple(np.atleast_1d(shape).tolist()),
     np.tile: tiled, np.repeat: repeated, np.pad: padded, np.diag: diagonal, np.einsum: summed,
-    np.diagflat: flat, np.take: gathered, np.take_along_axis: gathered_along, np.where: broadcast,
+    np.outer: lambda a, b: (np.size(a), np.size(b)), np.diagflat: flat, np.take: gathered,
+    np.take_along_axis: gathered_along,
     operation_of(getitem).function: picked,
 }  # fmt: skip

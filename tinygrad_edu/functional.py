@@ -258,20 +258,20 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
         reject(DtypeError, f"cross_entropy: ignore = {ignore!r} is no class id; no target could be equal to it")
     if not 0 <= label_smoothing <= 1:
         reject(ArgumentError, f"cross_entropy: label_smoothing = {label_smoothing} is a share; it lies in [0, 1]")
-    counted = np.ones(wanted.shape, bool) if ignore is None else wanted != ignore
+    counted: Any = True if ignore is None else wanted != ignore
     check_range("cross_entropy", "target", wanted, logits.shape[-1], counted)
-    rows = np.flatnonzero(counted)
-    if not rows.size:
+    if not wanted.size or not (counted is True or counted.any()):
         reason = "there are none" if not wanted.size else f"all {wanted.size} are ignore={ignore}"
         reject(ArgumentError, f"cross_entropy: no target to average over: {reason}")
-    scores = logits.reshape(-1, logits.shape[-1])                       # (N, V)
-    if rows.size < wanted.size:
-        scores = scores[rows]
-    wanted = wanted.reshape(-1)[rows]
+    scores = logits if logits.ndim == 2 else logits.reshape(-1, logits.shape[-1])   # (N, V)
+    wanted = wanted.reshape(-1)
+    if counted is not True and not counted.all():
+        rows = np.flatnonzero(counted)
+        scores, wanted = scores[rows], wanted[rows]
     if has_kernel(scores):
         return fused_rows.cross_entropy(scores, wanted, label_smoothing)
     shifted = scores - shift(scores, axis=-1)
-    picked = shifted[np.arange(rows.size), wanted]                      # (N,)
+    picked = shifted[np.arange(wanted.size), wanted]                      # (N,)
     if label_smoothing:
         picked = picked * (1 - label_smoothing) + np.mean(shifted, axis=-1) * label_smoothing
     return np.mean(np.log(total(np.exp(shifted), axis=-1)).reshape(-1) - picked)

@@ -92,14 +92,19 @@ class Refusal(Operation):
 
 
 class Composite(Operation):
-    """A NumPy function re-written as forward code over differentiable ones: it needs no rule."""
+    """A NumPy function re-written as forward code over differentiable ones: it needs no rule.
 
-    __slots__ = ("definition",)
+    kernel: where speed asked for rules all the same, the function with these; what they know of a call they run.
+    """
+
+    __slots__ = ("definition", "kernel")
     kind = "composite"
 
-    def __init__(self, function: Callable[..., Any], definition: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], definition: Callable[..., Any], kernel: Primitive | None = None
+    ) -> None:
         super().__init__(function)
-        self.definition = definition
+        self.definition, self.kernel = definition, kernel
 
 
 # What a plan keeps of x, y and z, without a loop: for elementwise operations, which scalar graphs consist of.
@@ -216,7 +221,7 @@ class Primitive(Operation):
 
     __slots__ = (
         "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "forms", "kinks", "neutral", "parameters",
-        "plans", "rules", "selects", "sequence", "understood",
+        "plans", "pointwise", "rules", "run", "selects", "sequence", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -241,11 +246,13 @@ class Primitive(Operation):
         self.rules, self.parameters, self.broadcasts, self.kinks = rules, parameters, broadcasts, kinks
         self.domain = domain or (REAL,) * len(rules)
         self.neutral, self.sequence = frozenset(neutral), sequence
-        # Python's own operator runs several times faster than the ufunc on scalars, and the same on arrays.
+        # The same on plain arrays, in less time: Python's own operator on scalars, a fold without np.sum's questions.
         self.fast = fast or function
+        self.run = function if isinstance(function, np.ufunc) else self.fast  # an operator takes no keywords
         self.selects = selects
         self.foreign = any(rule is not None and rule.__module__.partition(".")[0] != __package__ for rule in rules)
         self.elementwise = broadcasts if elementwise is None else elementwise
+        self.pointwise = self.elementwise and parameters == ("x",) and not self.foreign
         self.defaults: dict[str, Any] = {}
         for rule in rules:
             if rule is not None:
@@ -254,7 +261,6 @@ class Primitive(Operation):
         self.plans: list[Plan | None] = [] if lazy else [None] * (1 << len(rules))  # by set of tracked arguments
         named = {name for rule in rules if rule is not None for name in needs_of(rule)}
         self.understood = self.neutral | named | frozenset(parameters[: len(rules)])
-
 
     def plan(self, tracked: int) -> Plan:
         """The plan for a set of tracked arguments, made when first asked for: 2 ms less of an import."""

@@ -13,7 +13,7 @@ Those names are exactly what is kept for the backward pass. Nothing else is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -159,12 +159,20 @@ def check_rules(operation: Primitive) -> None:
             )
 
 
-def composite(*functions: Callable[..., Any]) -> Callable[[F], F]:
-    """Declare that forward code stands for these NumPy functions: `@composite(np.var)`."""
+def composite(*functions: Callable[..., Any], rules: tuple[Rule | None, ...] = (), **facts: Any) -> Callable[[F], F]:
+    """Declare that forward code stands for these NumPy functions: `@composite(np.ptp)`.
+
+    rules: a kernel, for speed: NumPy's own function runs, with a rule for each argument and the facts of `derivative`.
+    The forward code is then its definition, and runs wherever a call has options that no rule names.
+    """
 
     def declare(definition: F) -> F:
         for function in functions:
-            enter(function, Composite(function, definition))
+            kernel = None
+            if rules:
+                kernel = Primitive(function, rules, parameters=parameters_of(function), **facts)
+                check_rules(kernel)
+            enter(function, Composite(function, definition, kernel))
         return definition
 
     return declare
@@ -182,19 +190,22 @@ def refuse(*functions: Callable[..., Any], reason: str) -> None:
         enter(function, Refusal(function, reason))
 
 
-PLAIN = frozenset((np.ndarray, float, int, bool, str, type(None)))
+ndarray = np.ndarray
+PLAIN = frozenset((ndarray, np.float64, float, int, bool, str, slice, type(None)))
 
 
-def overloads(values: tuple[Any, ...]) -> Iterator[Any]:
+def overloads(values: Any) -> list[Any]:
     """The arguments, also inside a list or tuple, that bring an __array_function__ of their own."""
+    found = []
     for value in values:
         kind = type(value)
         if kind in PLAIN:
             continue
         if isinstance(value, (list, tuple)):  # noqa: UP038, half the time of list | tuple
-            yield from overloads(tuple(value))
+            found += overloads(value)
         elif hasattr(kind, "__array_function__"):
-            yield value
+            found.append(value)
+    return found
 
 
 def primitive(*rules: Rule | None, **facts: Any) -> Callable[[F], F]:
@@ -210,7 +221,10 @@ def primitive(*rules: Rule | None, **facts: Any) -> Callable[[F], F]:
     def declare(function: F) -> F:
         @functools.wraps(function)
         def dispatch(*args: Any, **kwargs: Any) -> Any:
-            others = list(overloads((*args, *kwargs.values())))
+            kind = type(args[0]) if len(args) == 1 and not kwargs else ndarray
+            if kind not in PLAIN and hasattr(kind, "__array_function__"):  # nearly always: f(x)
+                return args[0].__array_function__(dispatch, (kind,), args, kwargs)
+            others = overloads((*args, *kwargs.values()))
             if not others:
                 return function(*args, **kwargs)
             kinds = tuple({type(other): None for other in others})
@@ -218,7 +232,7 @@ def primitive(*rules: Rule | None, **facts: Any) -> Callable[[F], F]:
 
         facts.setdefault("parameters", " ".join(parameters_of(function)))
         operation = derivative(dispatch, *rules, **facts)
-        operation.function = operation.fast = function
+        operation.function = operation.fast = operation.run = function
         return dispatch  # type: ignore[return-value]
 
     return declare

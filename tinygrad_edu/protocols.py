@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_edu.complaints import complain, refuse_keyword, signature_of
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.extents import EXTENTS
+from tinygrad_edu.forms import form_of
 from tinygrad_edu.graph import STATE, Cut, user_location, user_origin
 from tinygrad_edu.limits import refuse_growth
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
@@ -31,6 +32,8 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     """
     operation = lookup(function)
     if isinstance(operation, Primitive):
+        if operation.pointwise and len(args) == 1 and not kwargs and isinstance(args[0], Variable):
+            return unary(kind, operation, args[0])
         if operation.sequence is not None:
             if len(args) > 2 or (args and type(args[0]) is not list):  # else the usual way to write it
                 args = spelled_out(operation, args)
@@ -87,9 +90,15 @@ def refuse_surplus(operation: Primitive, args: tuple[Any, ...]) -> None:
 
 
 def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run the definition of a composite; on whole numbers NumPy's own function."""
-    if whole_numbers(args, kwargs):
+    """Run the definition of a composite, or its kernel, if that knows the call; on whole numbers NumPy's own."""
+    real = args and isinstance(args[0], Variable) and args[0]._value.dtype.kind == "f"  # nearly always
+    if not real and whole_numbers(args, kwargs):
         return numpys_own(kind, operation, args, kwargs)
+    kernel = operation.kernel
+    if kernel is not None and len(args) <= len(kernel.parameters) and not STATE.get().defined:
+        form = kernel.forms.get((len(args), *kwargs)) or form_of(kernel, len(args), tuple(kwargs))
+        if not form.doubtful:
+            return apply(kind, kernel, args, kwargs)
     args, kwargs = as_defined(operation, args, kwargs)
     if operation.function in EXTENTS:
         refuse_growth(operation, strip(args), kwargs)
@@ -144,17 +153,25 @@ def positions_of(function: Callable[..., Any]) -> tuple[str, ...]:
 VARARGS = 0x04  # the flag of a function that takes *args
 
 
+@functools.cache
+def layout(operation: Composite) -> tuple[tuple[str, ...], tuple[str, ...], int | None]:
+    """The names that a definition knows, NumPy's by place, and how many come first in both; None: all there are."""
+    code = operation.definition.__code__
+    known, names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], positions_of(operation.function)
+    if code.co_flags & VARARGS or not names:
+        return known, (), None
+    pairs = enumerate(zip(known[: code.co_argcount], names, strict=False))
+    moved = (k for k, (ours, theirs) in pairs if ours != theirs and (ours in names or theirs in known))
+    return known, names, next(moved, code.co_argcount)
+
+
 def as_defined(operation: Composite, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The call as the definition takes it: what stands at a place of NumPy's goes by NumPy's name."""
-    code = operation.definition.__code__
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    kept = len(args)
-    if not code.co_flags & VARARGS:
-        names = positions_of(operation.function)
-        pairs = enumerate(zip(known[: code.co_argcount], names, strict=False))
-        moved = (k for k, (ours, theirs) in pairs if ours != theirs and (ours in names or theirs in known))
-        kept = next(moved, code.co_argcount) if names else kept
+    known, names, kept = layout(operation)
+    if kept is not None and len(args) > kept:
         kwargs = {**dict(zip(names[kept:], args[kept:], strict=False)), **kwargs}
+    if not kwargs:
+        return args[:kept], kwargs
     for name, value in kwargs.items():
         if name not in known and not is_default(operation.function, name, value):
             refuse_keyword(operation, name, value, known)

@@ -168,7 +168,7 @@ def operand(value: Any) -> Any:
 
 def fixed(value: Any, source: Any) -> Any:
     """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
-    if isinstance(value, list | tuple):
+    if type(value) is not ndarray and isinstance(value, (list, tuple)):  # noqa: UP038
         value = np.asarray(value)
     if isinstance(value, ndarray) or isinstance(source, Variable):
         return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
@@ -217,7 +217,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         raw = (*arrays, *[strip(each) for each in args[form.operands :]]) if form.closed else tuple(arrays)
     refuse_growth(operation, raw, raw_kwargs)
     try:
-        value = operation.function(*raw, **raw_kwargs)
+        value = operation.run(*raw, **raw_kwargs)
     except Exception as error:
         complain(operation, raw, error)
     if type(value) is ndarray:

@@ -19,6 +19,7 @@ from tinygrad_edu.operation import CALLER, ELEMENTS, OUTPUT
 __all__ = ["Escape", "changed", "fingerprint", "guard", "root_of"]
 
 SMALL = 1 << 13  # bytes: up to here a copy is made and compared, which takes a tenth of the time of a checksum
+BARE = frozenset((int, float, bool, str, type(None), np.float64, np.float32))  # values that hold no array
 UNMARKED: dict[int, Any] = {}  # arrays were saved, none of which can change unseen
 
 
@@ -31,7 +32,7 @@ class Escape(NamedTuple):
 
 def fingerprint(array: np.ndarray) -> Any:
     """What changes when the array does, by value or by position: all its bytes, or a checksum of them. One pass."""
-    if array.dtype == np.longdouble and np.longdouble != np.float64:
+    if array.dtype.char == "g" and np.longdouble != np.float64:
         high = array.astype(np.float64)  # the padding bytes of a long double are noise
         return fingerprint(high), fingerprint((array - high).astype(np.float64))
     if array.nbytes <= SMALL:
@@ -78,7 +79,11 @@ def owner_of(node: Any, whose: int, position: int) -> Any:
 
 def guard(node: Any) -> None:
     """Take the fingerprints of what may change unseen: the caller's arrays, and those handed out already."""
-    if not node.plan.exposed:
+    plan, kept = node.plan, node.kept
+    for k, _ in plan.exposed:
+        if type(kept if plan.alone else kept[k]) not in BARE:
+            break
+    else:
         return
     marks = None
     for count, (_, array, owner) in enumerate(arrays_of(node)):

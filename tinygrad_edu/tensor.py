@@ -265,7 +265,7 @@ def as_gradient(found: dict[Node, Any], node: Node) -> Tensor:
     # Held by the dictionary, by g, and by the call that counts; counted as found[node], because Python 3.14 lends a
     # local to a call without counting it.
     alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(found[node]) == 3)
-    return lift(g if alone else np.array(g), None)
+    return lift(g if alone else g.copy(), None)
 
 
 def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
@@ -282,6 +282,8 @@ def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
                 f"scalar, or pass gradient=. Called {user_location()}"
             )
         value = np.ones(output.shape, output.dtype)[()]
+    elif type(gradient) is np.ndarray and gradient.shape == output.shape and gradient.dtype == output.dtype:
+        value = gradient  # nearly always
     else:
         try:
             value = gradient._value if isinstance(gradient, Variable) else operand(gradient)

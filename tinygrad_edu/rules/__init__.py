@@ -21,6 +21,7 @@ from tinygrad_edu.rules import (
     products,
     ranges,
     reductions,
+    running,
     shapes,
     signals,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "products",
     "ranges",
     "reductions",
+    "running",
     "shapes",
     "signals",
 ]

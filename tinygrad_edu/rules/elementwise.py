@@ -26,7 +26,7 @@ from tinygrad_edu.primitive import (
 )
 from tinygrad_edu.rules.special import erf_value
 
-__all__ = ["chosen", "erf", "root_of_squares"]
+__all__ = ["chosen", "erf", "or_infinite", "root_of_squares", "root_slope"]
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 PI = float(np.pi)
@@ -85,9 +85,19 @@ derivative(np.sqrt, lambda g, z: g * (0.5 / z), broadcasts=True, domain=(POSITIV
 derivative(np.cbrt, lambda g, z: g / (3.0 * z * z), broadcasts=True, domain=(NONZERO,))
 
 
-@primitive(
-    lambda g, z: g * np.where(z == 0, 0.0, 0.5 / np.where(z == 0, 1.0, z)), broadcasts=True, domain=(POSITIVE,)
-)
+def or_infinite(z: Any) -> Any:
+    """z, and inf where it is 0: what is divided by it is 0 there."""
+    if type(z) is np.float64:
+        return z if z else np.inf
+    return np.where(z == 0, np.inf, z)
+
+
+def root_slope(g: Any, z: Any) -> Any:
+    """g/(2z), and 0 where z is 0."""
+    return g * (0.5 / or_infinite(z))
+
+
+@primitive(lambda g, z: root_slope(g, z), broadcasts=True, domain=(POSITIVE,))
 def root_of_squares(x: Any) -> Any:
     """√x for a sum of squares: a length. The length of the zero vector has slope 0, not inf."""
     return np.sqrt(x)
@@ -102,16 +112,25 @@ derivative(np.log, lambda g, x: g / x, broadcasts=True, domain=(POSITIVE,))
 derivative(np.log2, lambda g, x: g / (x * LN2), broadcasts=True, domain=(POSITIVE,))
 derivative(np.log10, lambda g, x: g / (x * LN10), broadcasts=True, domain=(POSITIVE,))
 derivative(np.log1p, lambda g, x: g / (x + 1.0), broadcasts=True, domain=(POSITIVE,))
+
+
+def less(x: Any, z: Any) -> Any:
+    """x - z, and 0 where both are the same infinity."""
+    if type(z) is np.ndarray and math.isfinite(np.vdot(z, z)):
+        return x - z
+    return np.where(x == z, 0.0, x - z)
+
+
 derivative(
-    np.logaddexp,                                                   # z = log(eˣ + eʸ)
-    lambda g, z, x: g * np.exp(np.where(x == z, 0.0, x - z)),       # inf - inf is not 0, but equal is
-    lambda g, z, y: g * np.exp(np.where(y == z, 0.0, y - z)),
+    np.logaddexp,                                    # z = log(eˣ + eʸ)
+    lambda g, z, x: g * np.exp(less(x, z)),
+    lambda g, z, y: g * np.exp(less(y, z)),
     broadcasts=True,
 )  # fmt: skip
 derivative(
     np.logaddexp2,
-    lambda g, z, x: g * np.exp2(np.where(x == z, 0.0, x - z)),
-    lambda g, z, y: g * np.exp2(np.where(y == z, 0.0, y - z)),
+    lambda g, z, x: g * np.exp2(less(x, z)),
+    lambda g, z, y: g * np.exp2(less(y, z)),
     broadcasts=True,
 )
 

@@ -7,6 +7,7 @@ Their rules are formulas like all others, and run on Tensors too.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,11 @@ def relu(x: Any) -> Any:
 
 
 def small_side(x: Any) -> Any:
-    """e^−|x|, which cannot overflow. Without |x|: its slope 0 at 0 would get lost in higher derivatives."""
+    """e^−|x|, which cannot overflow. On Tensors without |x|: its slope 0 at 0 would get lost in higher derivatives."""
+    if type(x) is np.ndarray:
+        e = np.abs(x)
+        np.negative(e, out=e)
+        return np.exp(e, out=e)
     towards = (x < 0).astype(x.dtype)
     towards *= 2.0
     towards -= 1.0
@@ -44,25 +49,42 @@ def small_side(x: Any) -> Any:
 
 @by_pieces
 def sigmoid_value(x: Any) -> Any:
-    e = small_side(x)
-    z = np.maximum(e, (x >= 0).astype(x.dtype))  # 1 on the right, e on the left
-    e += 1.0
-    z /= e
-    return z
+    """1 / (1 + e⁻ˣ), but eˣ where e⁻ˣ is more than the dtype holds: there they differ in no digit."""
+    if np.minimum.reduce(x, axis=None, initial=0.0) >= -HOLDS.get(x.dtype.itemsize, 709.0):  # no NaN either
+        z = np.exp(-x)
+        z += 1.0
+        return 1.0 / z
+    with np.errstate(over="ignore"):
+        z = 1.0 / (np.exp(-x) + 1.0)
+        return np.where(z == 0.0, np.exp(x), z)[()]
+
+
+HOLDS = {2: 11.0, 4: 88.0}  # e to this power is held; by itemsize
 
 
 @by_pieces
-def sigmoid_slope(g: Any, x: Any) -> Any:
-    """σ' = e/(1+e)² with e = e^−|x|, on both sides of 0; as σ(1−σ) it would lose its digits where σ is nearly 1."""
+def sigmoid_slope(g: Any, z: Any, x: Any) -> Any:
+    """σ' = σ (1−σ), but where σ is nearly 1, and the difference has lost its digits, e/(1+e)² with e = e^−|x|."""
+    if type(x) is not np.ndarray:
+        return g * exact_slope(x)
+    slope = 1.0 - z
+    slope *= z
+    lost = z > 1 - 2**-6  # up to there, six bits at most
+    if np.count_nonzero(lost):
+        slope[lost] = exact_slope(x[lost])
+    slope *= g
+    return slope
+
+
+def exact_slope(x: Any) -> Any:
     e = small_side(x)
     below = e + 1.0
     e /= below
     e /= below
-    e *= g
     return e
 
 
-@primitive(lambda g, x: sigmoid_slope(g, x), broadcasts=True)
+@primitive(lambda g, z, x: sigmoid_slope(g, z, x), broadcasts=True)
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e⁻ˣ)."""
     return sigmoid_value(x)
@@ -75,16 +97,30 @@ def silu_value(x: Any) -> Any:
     return z
 
 
+def factor(z: Any, x: Any, f: Callable[[Any], Any]) -> Any:
+    """f(x), read off z = x f(x) as z/x; worked out anew where x is 0, infinite, or too small for a quotient."""
+    if type(x) is not np.ndarray:
+        return f(x)
+    limits = np.finfo(x.dtype)
+    size = np.abs(x)
+    safe = (size >= limits.tiny) & (size <= limits.max)
+    quotient = z / x
+    return quotient if np.count_nonzero(safe) == safe.size else np.where(safe, quotient, f(x))
+
+
 @by_pieces
-def silu_slope(g: Any, x: Any) -> Any:
-    """(x σ)' = σ + x σ'."""
-    slope = sigmoid_slope(x, x)
-    slope += sigmoid(x)
+def silu_slope(g: Any, z: Any, x: Any) -> Any:
+    """(x σ)' = σ + x σ' = σ (1 + x (1 − σ)); beside the 1, no digit of the difference is missed."""
+    share = factor(z, x, sigmoid)
+    slope = 1.0 - share
+    slope *= x
+    slope += 1.0
+    slope *= share
     slope *= g
     return slope
 
 
-@primitive(lambda g, x: silu_slope(g, x), broadcasts=True)
+@primitive(lambda g, z, x: silu_slope(g, z, x), broadcasts=True)
 def silu(x: Any) -> Any:
     """x σ(x)."""
     return silu_value(x)
@@ -106,17 +142,17 @@ def gelu_value(x: Any) -> Any:
 
 
 @by_pieces
-def gelu_slope(g: Any, x: Any) -> Any:
+def gelu_slope(g: Any, z: Any, x: Any) -> Any:
     """(x Φ)' = Φ + x φ, φ the density."""
     slope = np.exp(x * x * -0.5)
     slope *= x
     slope *= 1 / math.sqrt(2 * math.pi)
-    slope += below(x)
+    slope += factor(z, x, below)
     slope *= g
     return slope
 
 
-@primitive(lambda g, x: gelu_slope(g, x), broadcasts=True)
+@primitive(lambda g, z, x: gelu_slope(g, z, x), broadcasts=True)
 def gelu(x: Any) -> Any:
     """x Φ(x), by erf."""
     return gelu_value(x)

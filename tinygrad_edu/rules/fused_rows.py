@@ -188,7 +188,8 @@ def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
 def losses(scores: Any, targets: Any, smoothing: float) -> Any:
     """−log softmax(scores)[target] of each row, (N, 1); with smoothing a, of (1−a) onehot + a/V."""
     scores = below_top(scores)
-    picked = np.take_along_axis(scores, targets, axis=-1)
+    rows = np.arange(scores.size // scores.shape[-1]).reshape(targets.shape)
+    picked = scores[rows, targets] if scores.ndim > 1 else scores[targets]
     if smoothing:
         picked = picked * (1 - smoothing) + sums(scores) * (smoothing / scores.shape[-1])
     return np.log(total(np.exp(scores))) - picked
@@ -197,9 +198,14 @@ def losses(scores: Any, targets: Any, smoothing: float) -> Any:
 def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """(softmax − wanted) / N, where wanted = (1−a) onehot + a/V."""
     count, classes = scores.shape
-    wanted = np.full(scores.shape, smoothing / classes, scores.dtype)
-    wanted[np.arange(count), targets] += 1 - smoothing
-    d = softmax(scores) - wanted
+    d = softmax(scores)
+    if type(d) is np.ndarray:  # in place
+        d -= smoothing / classes
+        d[np.arange(count), targets] -= 1 - smoothing
+    else:
+        wanted = np.full(scores.shape, smoothing / classes, scores.dtype)
+        wanted[np.arange(count), targets] += 1 - smoothing
+        d -= wanted
     d *= g / count
     return d
 

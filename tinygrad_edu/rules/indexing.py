@@ -16,16 +16,15 @@ from tinygrad_edu.primitive import composite, derivative, primitive
 __all__ = ["getitem", "scatter"]
 
 INTEGERS = (int, np.integer)
+BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
 def is_basic(index: Any) -> bool:
     """Only integers, slices, None and Ellipsis: each element is picked at most once, by a view."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or isinstance(part, slice)
-        or (isinstance(part, INTEGERS) and not isinstance(part, bool | np.bool_))
-        for part in parts
-    )  # fmt: skip
+    for part in index if isinstance(index, tuple) else (index,):
+        if not (type(part) in BASIC or isinstance(part, INTEGERS)) or isinstance(part, bool | np.bool_):
+            return False
+    return True
 
 
 def is_mask(index: Any) -> bool:
@@ -43,16 +42,29 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
         out[index] = g
         return out
     g = np.asarray(g)
-    if isinstance(index, np.ndarray) and len(shape) == 2 and index.size * shape[0] <= 1 << 18 and np.isfinite(g).all():
+    if is_short_table(index, shape, g.itemsize) and math.isfinite(np.vdot(g, g)):
         return add_rows(g, index, shape)
-    if g.dtype.itemsize > 8:
+    if g.dtype.itemsize > 8 or g.size <= FEW:
         out = np.zeros(shape, g.dtype)
         np.add.at(out, index, g)
         return out
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     where = np.arange(size).reshape(shape)[index]
     weights = np.broadcast_to(g, where.shape).ravel()
-    return np.bincount(where.ravel(), weights, minlength=size).reshape(shape).astype(g.dtype)
+    return np.bincount(where.ravel(), weights, minlength=size).reshape(shape).astype(g.dtype, copy=False)
+
+
+scattered: Callable[..., Any] = scatter.__wrapped__  # type: ignore[attr-defined]  # the same, of plain arrays
+PLAIN = frozenset((np.ndarray, np.float64))
+FEW = 1 << 8  # elements: one at a time, they take less than to number all of them does
+
+
+def is_short_table(index: Any, shape: tuple[int, ...], itemsize: int) -> bool:
+    """Are rows picked from so few that a product with a one-hot matrix is quicker than to add up each element?"""
+    return (
+        isinstance(index, np.ndarray) and len(shape) == 2 and shape[0] * itemsize <= 256
+        and index.size * shape[0] <= 1 << 18
+    )  # fmt: skip
 
 
 def add_rows(g: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -63,7 +75,7 @@ def add_rows(g: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     return out
 
 
-@primitive(lambda g, a_shape, index: scatter(g, index, a_shape))
+@primitive(lambda g, a_shape, index: (scattered if type(g) in PLAIN else scatter)(g, index, a_shape))
 def getitem(a: Any, index: Any) -> Any:
     """a[index]: basic, advanced or boolean."""
     return a[index]
@@ -162,7 +174,7 @@ def trace_argument(g: Any, a_shape: Any, offset: int = 0, axis1: int = 0, axis2:
 
 
 def diag_argument(g: Any, v_shape: Any, k: int = 0) -> Any:
-    if len(v_shape) == 1:
+    if len(v_shape) == 1 or (v_shape[0] == v_shape[1] and len(g)):
         return np.diag(g, k)
     return came_from(g, v_shape, lambda places: np.diag(places, k))
 
@@ -181,7 +193,7 @@ def sort_argument(g: Any, z: Any, a: Any, axis: int | None = -1) -> Any:
     """Back to where each element came from; the cotangents of equal elements are averaged first."""
     values = np.reshape(a, -1) if axis is None else a
     axis = 0 if axis is None else axis
-    order = np.argsort(values, axis=axis, kind="stable")
+    order = np.argsort(values, axis=axis)
     new = np.moveaxis(np.diff(z, axis=axis) != 0, axis, -1)
     group = np.zeros((*new.shape[:-1], z.shape[axis]), int)
     if not np.all(new):

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.primitive import composite
-from tinygrad_edu.rules.elementwise import root_of_squares
-from tinygrad_edu.rules.reductions import axes_of
+from tinygrad_edu.rules.elementwise import or_infinite, root_of_squares
+from tinygrad_edu.rules.reductions import axes_of, restore
 
 __all__ = ["norm"]
 
 
-@composite(np.linalg.norm)
+def norm_argument(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """x/z, the direction; 0 for a zero vector, which has none."""
+    return x * restore(g / or_infinite(z), axis, keepdims, x.shape)
+
+
+@composite(np.linalg.norm, rules=(norm_argument,))
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """Vector and matrix norms; the norm of zero has slope 0."""
     axes = axes_of(axis, x.ndim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from typing import Any
@@ -17,7 +18,7 @@ __all__ = ["as_operand", "mT", "matmul_left", "matmul_right", "with_subscripts"]
 
 def mT(x: Any) -> Any:
     """The matrices of a stack, transposed."""
-    return np.swapaxes(x, -1, -2)
+    return x.mT if type(x) is np.ndarray else np.swapaxes(x, -1, -2)
 
 
 # z = x @ y. A vector stands for one row on the left and one column on the right.
@@ -101,10 +102,20 @@ composite(np.vdot)(lambda a, b: np.ravel(a) @ np.ravel(b))
 @composite(np.inner)
 def inner(a: Any, b: Any) -> Any:
     a, b = as_operand(a), as_operand(b)
-    return np.tensordot(a, b, axes=(-1, -1)) if a.ndim and b.ndim else a * b
+    if not a.ndim or not b.ndim:
+        return a * b
+    if b.ndim == 2 and a.shape[-1] == b.shape[-1]:
+        return a @ mT(b)
+    return np.tensordot(a, b, axes=(-1, -1))
 
 
-@composite(np.outer)
+@composite(
+    np.outer,
+    rules=(
+        lambda g, a_shape, b: np.reshape(g @ np.reshape(b, -1), a_shape),
+        lambda g, a, b_shape: np.reshape(np.reshape(a, -1) @ g, b_shape),
+    ),
+)
 def outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
@@ -120,6 +131,8 @@ def linalg_outer(x1: Any, x2: Any) -> Any:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Move the contracted axes together, multiply as matrices, unfold."""
     a, b = as_operand(a), as_operand(b)
+    if type(axes) is int and axes == 1 and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
+        return a @ b
     if not np.iterable(axes):
         axes = range(-axes, 0), range(axes)
     if len(axes) != 2:
@@ -132,9 +145,15 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         raise ValueError(f"tensordot: axes {a_axes} of {a.shape} do not match axes {b_axes} of {b.shape}")
     inner_size = math.prod([a.shape[k] for k in a_axes])
     rows, columns = [a.shape[k] for k in a_kept], [b.shape[k] for k in b_kept]
-    left = np.reshape(np.transpose(a, (*a_kept, *a_axes)), (math.prod(rows), inner_size))
-    right = np.reshape(np.transpose(b, (*b_axes, *b_kept)), (inner_size, math.prod(columns)))
-    return np.reshape(left @ right, (*rows, *columns))
+    left = laid_out(a, (*a_kept, *a_axes), (math.prod(rows), inner_size))
+    right = laid_out(b, (*b_axes, *b_kept), (inner_size, math.prod(columns)))
+    return laid_out(left @ right, (0, 1), (*rows, *columns))
+
+
+def laid_out(x: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """x with its axes in another order and then in another shape; steps that change nothing are none."""
+    x = x if axes == tuple(range(len(axes))) else np.transpose(x, axes)
+    return x if x.shape == shape else np.reshape(x, shape)
 
 
 @composite(np.kron)
@@ -183,48 +202,101 @@ def lettered(axes: Any) -> str:
     return "".join("..." if k is Ellipsis else LETTERS[k] for k in axes)
 
 
-def spelled_out(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+@functools.lru_cache(maxsize=256)
+def spelled_out(subscripts: str, ndims: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
     """Every axis under a letter of its own: the ellipsis and the implied output written out."""
     subscripts = subscripts.replace(" ", "")
     left, arrow, right = subscripts.partition("->")
     terms = left.split(",")
     spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in subscripts]
-    extra = [len(shape) - len(term.replace("...", "")) if "..." in term else 0
-             for term, shape in zip(terms, shapes, strict=True)]  # fmt: skip
+    extra = [ndim - len(term.replace("...", "")) if "..." in term else 0
+             for term, ndim in zip(terms, ndims, strict=True)]  # fmt: skip
     dots = "".join(spare[: max(extra, default=0)][::-1])
     terms = [term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, extra, strict=True)]
     if arrow:
-        return terms, right.replace("...", dots)
+        return tuple(terms), right.replace("...", dots)
     letters = "".join(terms)
-    return terms, dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    implied = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+    return tuple(terms), implied
+
+
+Orders = tuple[str, str, str]
+
+
+@functools.lru_cache(maxsize=256)
+def as_product(left: str, right: str, output: str) -> tuple[Orders, Orders] | None:
+    """An einsum of two arrays as a product of matrices: (which stack, rows, columns) of each; None if it is none.
+
+    ij,jk->ik: i by j times j by k. bij,bjk->bik: the same for each b.
+    """
+    stack = "".join(c for c in output if c in left and c in right)
+    inner = "".join(c for c in left if c in right and c not in output)
+    rows = "".join(c for c in output if c in left and c not in right)
+    columns = "".join(c for c in output if c in right and c not in left)
+    wanted = (sorted(stack + rows + inner), sorted(stack + inner + columns), sorted(stack + rows + columns))
+    if wanted != (sorted(left), sorted(right), sorted(output)) or not inner or not (rows or columns):
+        return None
+    return (stack, rows, inner), (stack, inner, columns)
+
+
+def summed(subscripts: str, *operands: Any, **options: Any) -> Any:
+    """np.einsum; two arrays whose sum is a product of matrices are multiplied as such, many times as fast."""
+    if len(operands) == 2 and not options and type(operands[0]) is type(operands[1]) is np.ndarray:
+        x, y = operands
+        try:
+            (left, right), output = spelled_out(subscripts, (x.ndim, y.ndim))
+        except ValueError:
+            return np.einsum(subscripts, x, y)  # which says what is wrong with it
+        found = as_product(left, right, output)
+        sizes = dict(zip(left, x.shape, strict=False)) | dict(zip(right, y.shape, strict=False))
+        fits = x.shape == tuple(map(sizes.get, left)) and x.dtype == y.dtype
+        if found is not None and fits:
+            (stack, rows, inner), (_, _, columns) = found
+            z = as_matrices(x, left, found[0], sizes) @ as_matrices(y, right, found[1], sizes)
+            order = stack + rows + columns
+            z = z.reshape([sizes[c] for c in order])
+            return z if order == output else z.transpose([order.index(c) for c in output])
+    return np.einsum(subscripts, *operands, **options)
+
+
+def as_matrices(x: np.ndarray, letters: str, order: Orders, sizes: dict[str, int]) -> np.ndarray:
+    """x with its axes, which go by `letters`, in this order, the rows and columns folded into one axis each."""
+    stack, rows, columns = order
+    if "".join(order) != letters:
+        x = x.transpose([letters.index(c) for c in "".join(order)])
+    return x.reshape(*[sizes[c] for c in stack], *[math.prod([sizes[c] for c in part]) for part in (rows, columns)])
+
+
+@functools.lru_cache(maxsize=256)
+def einsum_back(i: int, subscripts: str, ndims: tuple[int, ...]) -> tuple[str, str, str, str]:
+    """For operand i: the einsum of g and the others, its result, the letters that i has for itself, and i's term."""
+    terms, output = spelled_out(subscripts, ndims)
+    wanted = "".join(dict.fromkeys(terms[i]))
+    others = [term for k, term in enumerate(terms) if k != i]
+    known = set(output).union(*others)
+    alone = "".join(c for c in wanted if c not in known)  # summed away forward: spread evenly on the way back
+    names = [output, *others, alone] if alone else [output, *others]
+    return ",".join(names) + "->" + wanted, wanted, alone, terms[i]
 
 
 def einsum_operand(g: Any, i: int, subscripts: str, operands: Any) -> Any:
-    shapes = [o.shape for o in operands]
-    terms, output = spelled_out(subscripts, shapes)
+    back, wanted, alone, term = einsum_back(i, subscripts, tuple([o.ndim for o in operands]))
     sizes: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        for letter, n in zip(term, shape, strict=True):
-            sizes[letter] = max(sizes.get(letter, 1), n)
-    wanted = "".join(dict.fromkeys(terms[i]))
-    others = [k for k in range(len(terms)) if k != i]
-    known = set(output).union(*[terms[k] for k in others])
-    alone = "".join(c for c in wanted if c not in known)  # summed away forward: spread evenly on the way back
-    factors: list[Any] = [g, *[operands[k] for k in others]]
-    names = [output, *[terms[k] for k in others]]
+    factors: list[Any] = [g, *operands[:i], *operands[i + 1 :]]
+    if alone or wanted != term:
+        sizes = dict(zip(term, operands[i].shape, strict=True))
     if alone:
         factors.append(np.ones([sizes[c] for c in alone], g.dtype))
-        names.append(alone)
-    out = np.einsum(",".join(names) + "->" + wanted, *factors)
-    for letter in wanted:  # a letter used twice picks a diagonal: only there does the cotangent go
-        for _ in range(terms[i].count(letter) - 1):
+    out = summed(back, *factors)
+    for letter in wanted if wanted != term else ():  # a letter used twice picks a diagonal: only there does g go
+        for _ in range(term.count(letter) - 1):
             fresh = next(c for c in "abcdefghijklmnopqrstuvwxyz" if c not in subscripts and c not in wanted)
             n, along = sizes[letter], wanted.index(letter)
             shape = [n if axis in (along, out.ndim) else 1 for axis in range(out.ndim + 1)]
             out = np.where(np.eye(n, dtype=bool).reshape(shape), out[..., None], 0.0)  # not · 0: inf would show
             wanted += fresh
-            terms[i] = replaced_last(terms[i], letter, fresh)
-    return np.transpose(out, [wanted.index(c) for c in terms[i]])
+            term = replaced_last(term, letter, fresh)
+    return out if wanted == term else np.transpose(out, [wanted.index(c) for c in term])
 
 
 def replaced_last(term: str, letter: str, fresh: str) -> str:
@@ -235,5 +307,5 @@ def replaced_last(term: str, letter: str, fresh: str) -> str:
 derivative(
     np.einsum, None, einsum_operand, parameters="subscripts operands", sequence="operands", broadcasts=True,
     elementwise=False,
-    neutral="optimize",
+    neutral="optimize", fast=summed,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,23 +23,25 @@ def astype(a: Any, dtype: Any) -> Any:
 composite(np.astype)(lambda x, dtype: astype(x, dtype))
 
 
-def reshape_argument(g: Any, a_shape: Any, order: str = "C") -> Any:
-    if order not in ("C", "F"):
-        raise UnsupportedError(f"reshape: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
-    return np.reshape(g, a_shape, order=order)  # type: ignore[call-overload]
+def reshape(a: Any, shape: Any, order: str = "C", **options: Any) -> Any:
+    return np.reshape(a, shape, in_order("reshape", order), **options)  # type: ignore[call-overload]
+
+
+def ravel(a: Any, order: str = "C") -> Any:
+    return np.ravel(a, in_order("ravel", order))  # type: ignore[call-overload]
+
+
+def in_order(function: str, order: str) -> str:
+    if order in ("A", "K"):
+        raise UnsupportedError(f"{function}: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
+    return order
 
 
 derivative(
-    np.reshape, reshape_argument, parameters="a shape order",
-    neutral="copy shape",
+    np.reshape, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), parameters="a shape order",
+    neutral="copy shape", fast=reshape,
 )  # fmt: skip
-
-
-@composite(np.ravel)
-def ravel(a: Any, order: str = "C") -> Any:
-    if order in ("A", "K"):
-        raise UnsupportedError(f"ravel: order={order!r} depends on how the array lies in memory; write 'C' or 'F'")
-    return np.reshape(a, -1, order=order)  # type: ignore[call-overload]
+derivative(np.ravel, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), fast=ravel)
 
 
 def transpose_argument(g: Any, axes: Any = None) -> Any:
@@ -220,11 +223,19 @@ def tile_argument(g: Any, A_shape: Any, reps: Any) -> Any:
 
 
 derivative(np.tile, tile_argument)
-derivative(
-    np.repeat,
-    lambda g, a_shape, repeats, axis=None: came_from(g, a_shape, lambda places: np.repeat(places, repeats, axis)),
-    parameters="a repeats axis",
-)
+
+
+def repeat_argument(g: Any, a_shape: Any, repeats: Any, axis: int | None = None) -> Any:
+    """The copies added up; they stand side by side, where all have as many."""
+    if not isinstance(repeats, int) or not a_shape:
+        return came_from(g, a_shape, lambda places: np.repeat(places, repeats, axis))
+    if axis is None:
+        return np.reshape(np.sum(np.reshape(g, (math.prod(a_shape), repeats)), axis=1), a_shape)
+    place = range(len(a_shape))[axis] + 1
+    return np.sum(np.reshape(g, (*a_shape[:place], repeats, *a_shape[place:])), axis=place)
+
+
+derivative(np.repeat, repeat_argument, parameters="a repeats axis")
 
 
 @composite(np.pad)

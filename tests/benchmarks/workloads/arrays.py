@@ -14,21 +14,36 @@ OPERATIONS = {
     "a * b": lambda F, a, b: a * b,
     "a / b": lambda F, a, b: a / b,
     "a ** 2": lambda F, a, b: a**2,
+    "a ** b": lambda F, a, b: a**b,
     "a @ b": lambda F, a, b: a @ b,
     "a + row": lambda F, a, b: a + b[0],
     "exp": lambda F, a, b: F.exp(a),
     "log": lambda F, a, b: F.log(a),
     "tanh": lambda F, a, b: F.tanh(a),
+    "sqrt": lambda F, a, b: F.sqrt(a),
+    "sin": lambda F, a, b: F.sin(a),
+    "abs": lambda F, a, b: F.abs(a),
+    "relu": lambda F, a, b: F.relu(a),
+    "sigmoid": lambda F, a, b: F.sigmoid(a),
     "maximum": lambda F, a, b: F.maximum(a, b),
     "where": lambda F, a, b: F.where(F.MASK, a, b),
     "sum": lambda F, a, b: a.sum(),
     "mean of rows": lambda F, a, b: F.mean(a, 1),
     "max of rows": lambda F, a, b: F.largest(a),
+    "var of rows": lambda F, a, b: F.var(a),
+    "std": lambda F, a, b: F.std(a),
+    "norm": lambda F, a, b: F.norm(a),
+    "prod": lambda F, a, b: F.prod(a),
+    "cumsum of rows": lambda F, a, b: F.cumsum(a, 1),
+    "logsumexp of rows": lambda F, a, b: F.logsumexp(a),
     "transpose": lambda F, a, b: a.T,
     "reshape": lambda F, a, b: a.reshape(SIZE * SIZE),
     "a[3:40, ::2]": lambda F, a, b: a[3:40, ::2],
     "a[rows]": lambda F, a, b: a[F.ROWS],
+    "a[rows, columns]": lambda F, a, b: a[F.ROWS, F.COLUMNS],
     "concatenate": lambda F, a, b: F.concatenate([a, b]),
+    "stack": lambda F, a, b: F.stack([a, b]),
+    "einsum ij,jk->ik": lambda F, a, b: F.einsum("ij,jk->ik", a, b),
     "softmax": lambda F, a, b: F.softmax(a),
     "layer norm": lambda F, a, b: F.layer_norm(a),
     "tanh(a @ b + row)": lambda F, a, b: F.tanh(a @ b + b[0]),
@@ -46,6 +61,10 @@ def mask() -> Any:
 
 def rows() -> Any:
     return np.random.default_rng(2).integers(0, SIZE, 100)
+
+
+def columns() -> Any:
+    return np.random.default_rng(4).integers(0, SIZE, 100)
 
 
 def cotangent(shape: tuple[int, ...]) -> Any:
@@ -69,7 +88,11 @@ class Functions:
 
 
 def composed(module: Any, where: Any, asarray: Any) -> Functions:
-    """For NumPy-like engines; softmax and layer norm as one writes them there."""
+    """For NumPy-like engines; softmax, layer norm, logsumexp and the sigmoid as one writes them there."""
+
+    def logsumexp(a: Any) -> Any:
+        top = module.max(a, axis=-1, keepdims=True)
+        return module.log(module.sum(module.exp(a - top), axis=-1)) + module.squeeze(top, -1)
 
     def softmax(a: Any) -> Any:
         e = module.exp(a - module.max(a, axis=-1, keepdims=True))
@@ -80,8 +103,11 @@ def composed(module: Any, where: Any, asarray: Any) -> Functions:
         return centred / module.sqrt(module.mean(centred * centred, axis=-1, keepdims=True) + 1e-5)
 
     return Functions(
-        MASK=asarray(mask()), ROWS=asarray(rows()), exp=module.exp, log=module.log, tanh=module.tanh,
-        maximum=module.maximum, where=where, mean=module.mean, largest=lambda a: module.max(a, axis=1),
+        MASK=asarray(mask()), ROWS=asarray(rows()), COLUMNS=asarray(columns()), exp=module.exp, log=module.log,
+        tanh=module.tanh, sqrt=module.sqrt, sin=module.sin, abs=module.abs, relu=lambda a: module.maximum(a, 0.0),
+        sigmoid=lambda a: 1.0 / (module.exp(-a) + 1.0), maximum=module.maximum, where=where, mean=module.mean,
+        largest=lambda a: module.max(a, axis=1), var=lambda a: module.var(a, axis=1), std=module.std, prod=module.prod,
+        cumsum=module.cumsum, norm=module.linalg.norm, logsumexp=logsumexp, einsum=module.einsum, stack=module.stack,
         concatenate=module.concatenate, softmax=softmax, layer_norm=layer_norm,
     )  # fmt: skip
 
@@ -109,17 +135,18 @@ def ours(case: str) -> Run:
     from tinygrad_edu import Tensor, functional
 
     F = composed(np, np.where, lambda array: array)
-    F.softmax, F.layer_norm = functional.softmax, functional.layer_norm
+    for name in ("softmax", "layer_norm", "logsumexp", "sigmoid", "relu"):
+        setattr(F, name, getattr(functional, name))
     a, b = (Tensor(array, requires_grad=True) for array in inputs())
     return imperative(case, F, (a, b), lambda g: g, Tensor.zero_grad)
 
 
 def mygrad(case: str) -> Run:
     import mygrad
-    from mygrad.nnet import softmax
+    from mygrad.nnet import relu, sigmoid, softmax
 
     F = composed(mygrad, mygrad.where, lambda array: array)
-    F.softmax = softmax
+    F.softmax, F.sigmoid, F.relu = softmax, sigmoid, relu
     a, b = (mygrad.tensor(array) for array in inputs())
     return imperative(case, F, (a, b), lambda g: g, lambda leaf: leaf.null_grad())
 
@@ -129,8 +156,12 @@ def pytorch(case: str) -> Run:
 
     torch.set_num_threads(1)
     F = Functions(
-        MASK=torch.tensor(mask()), ROWS=torch.tensor(rows()), exp=torch.exp, log=torch.log, tanh=torch.tanh,
-        maximum=torch.maximum, where=torch.where, mean=torch.mean, largest=lambda a: torch.amax(a, 1),
+        MASK=torch.tensor(mask()), ROWS=torch.tensor(rows()), COLUMNS=torch.tensor(columns()), exp=torch.exp,
+        log=torch.log, tanh=torch.tanh, sqrt=torch.sqrt, sin=torch.sin, abs=torch.abs, relu=torch.relu,
+        sigmoid=torch.sigmoid, maximum=torch.maximum, where=torch.where, mean=torch.mean,
+        largest=lambda a: torch.amax(a, 1), var=lambda a: torch.var(a, 1, correction=0),
+        std=lambda a: torch.std(a, correction=0), prod=torch.prod, cumsum=torch.cumsum, norm=torch.linalg.norm,
+        logsumexp=lambda a: torch.logsumexp(a, -1), einsum=torch.einsum, stack=torch.stack,
         concatenate=torch.cat, softmax=lambda a: torch.softmax(a, -1),
         layer_norm=lambda a: torch.nn.functional.layer_norm(a, (SIZE,)),
     )  # fmt: skip
@@ -176,10 +207,11 @@ def autograd(case: str) -> Run:
 
 def jax_functions() -> Functions:
     import jax.numpy as jnp
-    from jax.nn import softmax, standardize
+    from jax.nn import logsumexp, relu, sigmoid, softmax, standardize
 
     F = composed(jnp, jnp.where, jnp.asarray)
     F.softmax, F.layer_norm = softmax, lambda a: standardize(a, epsilon=1e-5)
+    F.sigmoid, F.relu, F.logsumexp = sigmoid, relu, lambda a: logsumexp(a, -1)
     return F
 
 
@@ -211,8 +243,8 @@ def jax_jit(case: str) -> Run:
 WORKLOAD = Workload(
     title="64 × 64 arrays",
     about="One operation on float64 arrays, forward and the backward pass from a drawn cotangent to both inputs; "
-    "softmax and layer norm by each peer's own function where it has one. Microseconds, forward and backward "
-    "together. Results and gradients were compared first.",
+    "softmax, layer norm, logsumexp, sigmoid and relu by each peer's own function where it has one. Microseconds, "
+    "forward and backward together. Results and gradients were compared first.",
     cases=list(OPERATIONS),
     peers={
         OURS: ours, "MyGrad": mygrad, "HIPS autograd": autograd, "PyTorch": pytorch,
