@@ -23,7 +23,7 @@ train: $(VENV)/has-train  ## train the lessons' transformer; ARGS="--help" shows
 test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
-crosscheck: $(VENV)/has-crosscheck  ## every operation, the models and the optimisers against PyTorch
+crosscheck: $(VENV)/has-crosscheck  ## operations, models and optimisers against PyTorch; training under mpirun
 	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)
 
 mutants: $(VENV)/has-mutants  ## plant mutmut's mutations of the rules; ARGS="--sample 100" draws so many

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import transformer.cli
+import transformer.drawing
 from tinygrad_edu import errors
 from tinygrad_edu.render.layout import can_lay_out
 from transformer import report
@@ -53,7 +54,7 @@ def test_training_ends_with_the_one_line_that_matters(tmp_path, capsys):
 
 
 def test_without_options_the_lessons_encoder_is_trained(tmp_path, capsys, monkeypatch):
-    def started(config, folder, show):
+    def started(config, folder, show, comm):
         assert folder == tmp_path / "encoder-1"
         assert (config.seed, config.epochs, config.examples, config.batch_size) == (0, 5, 8000, 32)
         model = transformer.cli.Transformer(config.model)
@@ -130,7 +131,7 @@ def test_draw_writes_the_graph_of_a_part(runs, capsys, monkeypatch, tmp_path, pa
         assert (made[0] if isinstance(made, tuple) else made).requires_grad
         assert wishes["heat"] == "bytes" and wishes["depth"] == 1
 
-    monkeypatch.setattr(transformer.cli, "draw", draw)
+    monkeypatch.setattr(transformer.drawing, "draw", draw)
     question = "Max(1,6,2)" if run == "encoder-1" else "Max(1,6)"
     arguments = [part, "--run", run, "--question", question, "--output", str(tmp_path / "v1.2")]
     arguments += ["--heat", "bytes", "--depth", "1"]
@@ -165,7 +166,7 @@ def test_without_graphviz_draw_prints_text_and_says_why(runs, capsys, tmp_path, 
             raise errors.AutodiffError("svg needs Graphviz")
         return "the graph as text"
 
-    monkeypatch.setattr(transformer.cli, "draw", draw)
+    monkeypatch.setattr(transformer.drawing, "draw", draw)
     code, out, err = call(capsys, "draw", "--run", "encoder-1", "--output", str(tmp_path / "g"), runs=runs)
     assert (code, out) == (0, "the graph as text\n") and "needs Graphviz" in err and len(err.splitlines()) == 1
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import transformer.cli
-import transformer.loop
+import transformer.gradients
 import transformer.train
 from transformer import report
 from transformer.cli import main
@@ -78,7 +78,7 @@ def interrupted(tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(transformer.loop, "all_right", stop)
+        patch.setattr(transformer.gradients, "all_right", stop)
         assert main(["train", *SIZES, "--runs", str(tmp_path), "--run", "short"]) == 130
     assert "interrupted after 0 epochs" in capsys.readouterr().out
     return tmp_path
@@ -107,7 +107,7 @@ def test_ctrl_c_while_the_curves_are_drawn_does_not_hide_the_result(tmp_path, ca
 
 
 def test_a_number_taken_meanwhile_is_not_an_error_but_a_name_is(tmp_path, capsys, monkeypatch):
-    def slowly(config, folder, show):
+    def slowly(config, folder, show, comm):
         if folder.name in ("encoder-1", "mine"):
             folder.mkdir()  # another run, while this one was being prepared
         return train(config, folder, show) if folder.name == "encoder-2" else refuse(folder)

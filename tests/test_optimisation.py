@@ -10,7 +10,8 @@ import pytest
 from tinygrad_edu import functional, gradients, optim
 from transformer import Transformer, TransformerConfig
 from transformer.checkpoint import load_model
-from transformer.loop import Loop, fit, mean_loss, range_test
+from transformer.examining import mean_loss
+from transformer.loop import Loop, fit, range_test
 from transformer.optimisation import make_optimizer, make_schedule
 from transformer.tasks import DigitTask, NestedTask, make_splits, task
 from transformer.train import TrainConfig, resume, train
@@ -39,7 +40,7 @@ def test_gradients_accumulated_over_parts_are_those_of_the_whole_batch(parts):
     found = []
     for accumulate in (1, parts):
         loop = Loop(Transformer(DECODER, 0), splits, dataclasses.replace(config, accumulate=accumulate))
-        value, right = loop.read(batch)
+        value, right = loop.gradient.read(batch, 0)
         found.append((value, right, [p.grad.numpy() for p in loop.model.parameters()]))
     (whole, right, expected), (value, same, ours) = found
     assert value == pytest.approx(whole, rel=1e-12) and same == right

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import transformer.checkpoint
-import transformer.loop
+import transformer.gradients
 import transformer.train
 from transformer import Transformer, TransformerConfig
 from transformer.checkpoint import CheckpointError, load_tensors
@@ -65,7 +65,7 @@ def at_step(number, act):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [1, 4, 6])
 def test_a_signal_after_any_step_loses_nothing(tmp_path, monkeypatch, undisturbed, step, number):
-    monkeypatch.setattr(transformer.loop, "all_right", counting(step, lambda: os.kill(os.getpid(), number)))
+    monkeypatch.setattr(transformer.gradients, "all_right", counting(step, lambda: os.kill(os.getpid(), number)))
     stopped = train(CONFIG, tmp_path)
     assert stopped.test is None and stopped.signal == number
     assert load_tensors(states(tmp_path)[-1])[0]["optimizer.steps"] == step
@@ -75,7 +75,7 @@ def test_a_signal_after_any_step_loses_nothing(tmp_path, monkeypatch, undisturbe
 
 def counting(step, act):
     """all_right, which the loop calls once a step, acting in step number `step`."""
-    honest, act = transformer.loop.all_right, at_step(step, act)
+    honest, act = transformer.gradients.all_right, at_step(step, act)
     return lambda *args: (act(), honest(*args))[1]
 
 
@@ -152,7 +152,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch, undi
 
 def interrupted(folder, step=6):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transformer.loop, "all_right", counting(step, lambda: os.kill(os.getpid(), signal.SIGINT)))
+        patch.setattr(transformer.gradients, "all_right", counting(step, lambda: os.kill(os.getpid(), signal.SIGINT)))
         patch.setattr(transformer.train, "SAVE_EVERY", 0.0)
         train(CONFIG, folder)
 
@@ -255,7 +255,7 @@ def test_the_command_says_how_to_go_on_and_does(tmp_path, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_exit_code_tells_the_signal(tmp_path, capsys, monkeypatch, number):
-    monkeypatch.setattr(transformer.loop, "all_right", counting(2, lambda: os.kill(os.getpid(), number)))
+    monkeypatch.setattr(transformer.gradients, "all_right", counting(2, lambda: os.kill(os.getpid(), number)))
     code, out, _ = call(capsys, "train", "--runs", tmp_path, "--upper", 4, "--arguments", 2, "--examples", 100)
     assert code == 128 + number and f"train --resume --run encoder-1 --runs {tmp_path}" in out
 

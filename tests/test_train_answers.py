@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tinygrad_edu import functional, no_grad
 from transformer import Transformer, TransformerConfig
 from transformer.evaluate import evaluate
+from transformer.examining import mean_loss
 from transformer.generate import answers, ask, generate
-from transformer.loop import all_right, mean_loss
+from transformer.gradients import all_right
 from transformer.tasks import DigitTask, Example, make_splits
 from transformer.tokens import EOS, PAD, InputError, decode, encode
 

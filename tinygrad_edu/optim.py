@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinygrad_edu.averages import MovingAverage
 from tinygrad_edu.errors import DtypeError, NotTrackedError
+from tinygrad_edu.flat import flat_gradient, spread_gradient
 from tinygrad_edu.schedules import (
     EarlyStopping,
     Plateau,
@@ -42,7 +43,9 @@ __all__ = [
     "Schedule",
     "clip_grad_norm",
     "constant",
+    "flat_gradient",
     "rate_range",
+    "spread_gradient",
     "step_decay",
     "warmup",
     "warmup_cosine",

@@ -8,22 +8,21 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from tinygrad_edu import Tensor, draw, errors, functional, replay
-from transformer import asking, learning, live, options, report
+from transformer import asking, drawing, learning, live, options, report
 from transformer.checkpoint import CheckpointError
+from transformer.communicator import Communicator
 from transformer.evaluate import Evaluation
+from transformer.examining import examined, mean_loss
 from transformer.generate import ask
 from transformer.interop import Pretrained
-from transformer.loop import examined, mean_loss, range_test
+from transformer.loop import range_test
 from transformer.metrics import read_metrics
 from transformer.model import Transformer
 from transformer.options import config_of, load_task_file, refuse_changes, sampling_of
+from transformer.ranks import on_all_ranks
 from transformer.report.tensorboard import write_events
 from transformer.runs import checked, load_moments, load_run
 from transformer.sweep import comparison, sweep, table, variations
@@ -32,14 +31,6 @@ from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_r
 from transformer.troubles import one_blas_thread, reason, silence
 
 __all__ = ["main"]
-
-# Part of a block -> the module, and what it takes beside its input.
-PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
-    "attention": (lambda block: block.attention, (None,)),
-    "feed_forward": (lambda block: block.feed_forward, ()),
-    "norm": (lambda block: block.norm1, ()),
-    "block": (lambda block: block, (None,)),
-}
 
 
 # Commands -----------------------------------------------------------------------------------------
@@ -79,7 +70,7 @@ def trained_anew(args: argparse.Namespace) -> Outcome:
     while True:
         folder = new_run(args.runs, args.run, "decoder" if args.decoder else "encoder")
         try:
-            return train(config, folder, lambda epoch: show(epoch, config.epochs))
+            return train(config, folder, lambda epoch: show(epoch, config.epochs), comm=args.comm)
         except FileExistsError:  # another run took the folder first: on to the next number
             if args.run is not None or not folder.exists():
                 raise
@@ -94,7 +85,7 @@ def resumed(args: argparse.Namespace) -> Outcome:
     def show_of_all(epoch: Epoch) -> None:  # a resumed run has written down what it does by then
         show(epoch, json.loads((folder / "config.json").read_bytes())["epochs"])
 
-    return resume(folder, show_of_all, tell=note)
+    return resume(folder, show_of_all, tell=note, comm=args.comm)
 
 
 def range_test_command(args: argparse.Namespace) -> int:
@@ -252,46 +243,7 @@ def report_command(args: argparse.Namespace) -> int:
 
 def draw_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
-    task = config.task
-    right = task.vocabulary.spell(task.answer(args.question))
-    if (args.part == "loss" or args.replay) and not right:
-        raise ValueError("loss: a text has no right answer to measure by")
-    tokens = np.array([task.encode(args.question)])
-    if not 0 <= args.layer < len(model.blocks):
-        raise ValueError(f"layer = {args.layer}: this model has layers 0 to {len(model.blocks) - 1}")
-    if not args.output.name:
-        raise ValueError(f"output = {str(args.output)!r}: it must name a file, without an ending")
-
-    def loss(tokens: Any) -> Any:
-        logits = model(tokens)
-        return functional.cross_entropy(logits if logits.ndim == 2 else logits[:, -1], np.array(right[:1]))
-
-    if args.replay:
-        path = args.output.with_name(f"{args.output.name}.html")
-        replay(loss(tokens), path)
-        print(f"{path}: the backward pass of {args.question}, step by step")
-        return 0
-    target: Callable[..., Any] = loss if args.part == "loss" else model
-    inputs: tuple[Any, ...] = (tokens,)
-    if args.part in PARTS:
-        module, others = PARTS[args.part]
-        target = module(model.blocks[args.layer])
-        if target is None:
-            raise ValueError(f"part = {args.part!r}: this model was built without")
-        inputs = (Tensor(model.embedding(tokens).detach(), requires_grad=True, name="x"), *others)
-    wishes = {name: getattr(args, name) for name in ("budget", "depth", "direction", "theme", "heat", "gradients")}
-    done = []
-    for kind in args.format or ["dot", "svg"]:
-        path = args.output.with_name(f"{args.output.name}.{'txt' if kind == 'text' else kind}")
-        try:
-            draw(target, *inputs, path=path, **wishes)
-        except errors.AutodiffError as error:  # no Graphviz, or too slow: the graph as text, and why
-            print(draw(target, *inputs, format="text", **wishes))
-            print(f"no {path}: {error}", file=sys.stderr)
-            return 0 if args.format is None else 2
-        done.append(str(path))
-    print(f"{' and '.join(done)}: {args.part} of {args.question}")
-    return 0
+    return drawing.drawn(model, config.task, args)
 
 
 def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
@@ -317,14 +269,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command; started by mpirun, on all processes together, of which the first alone reads and writes.
 
     Returns its exit code: 0 done, 2 wrong input, 130 and 143 interrupted, 141 a training nobody watches.
     """
     one_blas_thread()
+    return on_all_ranks(
+        lambda comm: command(arguments, comm), prepare=lambda: load_task_file(parser().parse_args(arguments))
+    )
+
+
+def command(arguments: Sequence[str] | None, comm: Communicator) -> int:
+    """Parse and run; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a file name shows its number
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = argparse.Namespace(command=None)
+    args = argparse.Namespace(command=None, comm=comm)
     try:
         try:
             parser().parse_args(arguments, args)

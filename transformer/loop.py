@@ -3,6 +3,9 @@
 One seed settles the weights, the splits, the order of the examples and what dropout draws. All else that the next step
 depends on is the loop's state: parameters, the optimiser's averages, the place in the epoch. `state` takes it out,
 `restore` puts it back, and the steps that follow are the same bit for bit.
+
+Several ranks can make the steps together. Each has the whole model and the whole state, draws the same batches and
+computes a part of every gradient and of every measurement; the sums are the same on all, and so is what comes of them.
 """
 
 from __future__ import annotations
@@ -18,16 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu import detect_anomaly, errors, functional, optim
+from tinygrad_edu import detect_anomaly, errors, optim
 from transformer import moments
-from transformer.evaluate import Evaluation, evaluate
-from transformer.generate import answers, inference
+from transformer.communicator import LOCAL, Communicator, fingerprint
+from transformer.examining import examined, mean_loss
+from transformer.gradients import BatchGradient
 from transformer.metrics import Epoch
 from transformer.model import Transformer
 from transformer.optimisation import make_optimizer, make_schedule
 from transformer.plan import TrainConfig
-from transformer.tasks import Batch, Split, Task
-from transformer.tokens import PAD
+from transformer.tasks import Batch, Split
 
 LAYERS = ("gradient_norms", "update_ratios")  # what an epoch's last step measures of each layer
 
@@ -50,9 +53,12 @@ class Loop:
     whole          False while a step is being made: what is there then is nothing to save
     """
 
-    def __init__(self, model: Transformer, splits: Mapping[str, Split], config: TrainConfig) -> None:
-        self.model, self.splits, self.config = model, splits, config
+    def __init__(
+        self, model: Transformer, splits: Mapping[str, Split], config: TrainConfig, comm: Communicator = LOCAL
+    ) -> None:
+        self.model, self.splits, self.config, self.comm = model, splits, config, comm
         self.parameters = model.named_parameters()
+        self.gradient = BatchGradient(model, self.parameters, config, comm)
         self.optimizer = make_optimizer(config, self.parameters)
         self.average = optim.MovingAverage(self.parameters, config.average) if config.average else None
         self.epochs: list[Epoch] = []
@@ -111,20 +117,17 @@ class Loop:
 
     def step(self, batch: Batch) -> None:
         """One step down the gradient of one batch."""
-        dropout = self.model.rng.bit_generator.state
         self.model.train()
         self.whole = False
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below
-                value, right = self.read(batch)
+                value, right = self.gradient.read(batch, self.optimizer.steps)
                 last = len(self.losses) + 1 == self.config.steps_per_epoch
                 norms = moments.gradient_norms(self.parameters) if last else {}
                 norm = optim.clip_grad_norm(self.parameters, self.config.clip)
-        except FloatingPointError as error:
-            self.model.rng.bit_generator.state = dropout
+        except FloatingPointError as error:  # on all ranks: the sums are the same
             raise TrainingError(
-                f"epoch {len(self.epochs) + 1}, step {len(self.losses) + 1}: {error}; try a smaller lr than "
-                f"{self.config.lr}{self.first_bad_operation(batch)}"
+                f"{self.place}: {error}; try a smaller lr than {self.config.lr}{self.first_bad_operation(batch)}"
             ) from None
         before = self.model.state_dict() if last else {}
         self.optimizer.step()
@@ -134,48 +137,59 @@ class Loop:
             self.layers = dict(zip(LAYERS, (norms, ratios), strict=True))
         if self.average is not None:
             self.average.update()
+        self.refuse_if_apart()
         self.right += right
         self.losses.append(value)
         self.norms.append(norm)
         self.whole = True
 
-    def read(self, batch: Batch) -> tuple[float, int]:
-        """Leave the gradient of the batch's loss with the parameters; the loss, and how many rows were all right.
-
-        In parts the gradients add up: each part's mean counts by its share of the targets.
-        """
-        asked, value, right = np.count_nonzero(batch.targets), 0.0, 0
-        for part in batch.parts(self.config.accumulate):
-            logits = self.model(part.tokens)
-            loss = functional.cross_entropy(logits, part.targets, PAD, self.config.label_smoothing)
-            share = np.count_nonzero(part.targets) / asked
-            loss = loss if share == 1 else loss * share
-            value += finite(loss.item())
-            loss.backward()
-            right += int(all_right(logits.numpy(), part.targets).sum())
-        return value, right
+    @property
+    def place(self) -> str:
+        return f"epoch {len(self.epochs) + 1}, step {len(self.losses) + 1}"
 
     def first_bad_operation(self, batch: Batch) -> str:
         """The step once more, looking at every operation; empty where none made the NaN or inf from finite numbers."""
+        found = ""
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"), detect_anomaly():
-                self.read(batch)
+                self.gradient.own(batch, self.optimizer.steps)
         except errors.NonFiniteError as error:
-            return f". It began with {error}"
-        except FloatingPointError:
-            pass
-        return ""
+            found = f". It began with {error}"
+        return next(filter(None, self.comm.gather_words(found)), "")
+
+    def refuse_if_apart(self) -> None:
+        """Raise TrainingError, on all ranks, unless all have the same weights to the last bit."""
+        if self.comm.size == 1:
+            return
+        odd = self.comm.odd_ones(fingerprint(parameter.numpy() for _, parameter in self.parameters))
+        if odd:
+            raise TrainingError(
+                f"{self.place}: the weights of rank {', '.join(map(str, odd))} are no longer those of the other ranks. "
+                "What was saved is from before that: --resume goes on from there. If it comes again, the machines, or "
+                "their NumPy and BLAS, round differently, or one has bad memory: leave it out"
+            )
+
+    def refuse_if_dealt_differently(self) -> None:
+        """Raise TrainingError, on all ranks, unless all have the same examples and start with the same weights."""
+        arrays = [parameter.numpy() for _, parameter in self.parameters]
+        arrays += [array for split in self.splits.values() for array in (split.tokens, split.targets)]
+        odd = self.comm.odd_ones(fingerprint(arrays))
+        if odd:
+            raise TrainingError(
+                f"rank {', '.join(map(str, odd))} has other examples, or other weights to start with, than the other "
+                "ranks. A task must draw from its rng alone: sets of strings have another order in every process"
+            )
 
     def measured(self, started: float) -> Epoch:
         """What the epoch that has just ended was like; perf_counter() said `started` at its beginning."""
         held = self.splits["validation"]
-        found = examined(self.model, held, self.config.task)
+        found = examined(self.model, held, self.config.task, self.comm)
         entropy = moments.attention_entropy(self.model, held)
         return Epoch(
             epoch=len(self.epochs) + 1,
             train_loss=math.fsum(self.losses) / len(self.losses),
             train_accuracy=self.right / self.config.examples,
-            validation_loss=mean_loss(self.model, held),
+            validation_loss=mean_loss(self.model, held, comm=self.comm),
             validation_accuracy=found.accuracy,
             operations=found.operations,
             lr=self.optimizer.schedule(self.optimizer.steps - 1),
@@ -202,7 +216,6 @@ class Loop:
             "layers": self.layers,
             "right": self.right,
             "seconds": self.seconds,
-            "dropout": self.model.rng.bit_generator.state,
         }
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
@@ -213,7 +226,7 @@ class Loop:
 
         epochs = [Epoch.from_dict(epoch) for epoch in about["epochs"]]
         losses, norms = tensors["losses"].tolist(), tensors["norms"].tolist()
-        right, seconds, dropout = int(about["right"]), float(about["seconds"]), about["dropout"]
+        right, seconds = int(about["right"]), float(about["seconds"])
         if not len(losses) == len(norms) <= self.config.steps_per_epoch:
             raise ValueError(f"{len(losses)} losses and {len(norms)} norms for {self.config.steps_per_epoch} steps")
         if tensors["losses"].ndim != 1 or tensors["norms"].ndim != 1 or not set(about["layers"]) <= set(LAYERS):
@@ -222,7 +235,6 @@ class Loop:
         self.optimizer.load_state_dict(part("optimizer."))
         if self.average is not None:
             self.average.load_state_dict(part("average."))
-        self.model.rng.bit_generator.state = dropout
         self.layers = about["layers"]
         self.moments = {int(epoch): table for epoch, table in part("embedding.").items()}
         self.epochs = epochs
@@ -255,39 +267,3 @@ def range_test(
         return loop.losses[-1]
 
     return optim.rate_range(step, highest * 1e-5, highest, steps)
-
-
-def finite(loss: float) -> float:
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss}")
-    return loss
-
-
-def all_right(logits: Array, targets: Array) -> NDArray[np.bool]:
-    """Is the most likely token the right one, for a decoder at every place that is asked for? (B,)"""
-    hits: NDArray[np.bool] = logits.argmax(-1) == targets
-    return hits if hits.ndim == 1 else np.all(hits | (targets == PAD), axis=1)
-
-
-def examined(model: Transformer, split: Split, task: Task) -> Evaluation:
-    """Whole answers, generated; of text, which has no right end, the tokens that the model expected after all others.
-    """
-    if task.exact:
-        return evaluate(split.examples, answers(model, [example.question for example in split.examples], task))
-    right, count = 0, 0
-    with inference(model):
-        for tokens, targets in split.batches(100):
-            right += int(((model(tokens).numpy().argmax(-1) == targets) & (targets != PAD)).sum())
-            count += int((targets != PAD).sum())
-    return Evaluation(count, right / count, {"text": right / count}, {}, [])
-
-
-def mean_loss(model: Transformer, split: Split, batch_size: int = 500) -> float:
-    """Mean cross-entropy over all targets of a split."""
-    total, count = 0.0, 0
-    with inference(model):
-        for tokens, targets in split.batches(batch_size):
-            asked = int((targets != PAD).sum())
-            total += functional.cross_entropy(model(tokens), targets, ignore=PAD).item() * asked
-            count += asked
-    return total / count

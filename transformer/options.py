@@ -25,10 +25,11 @@ SWITCHES = {
 WANTED = "answer; of a text all"
 QUESTION = "Max(1,6,2)"
 RUNS = Path("runs")
+PIECES = 8  # can be shared out evenly to 1, 2, 4 and 8 processes
 TASK_OPTIONS = ("upper", "arguments")
 RUN_OPTIONS = (
     "seed", "epochs", "examples", "batch_size", "lr", "warmup", "loss", "optimizer", "schedule", "weight_decay",
-    "accumulate", "average", "patience", "label_smoothing", "curriculum",
+    "accumulate", "average", "patience", "label_smoothing", "curriculum", "deterministic",
 )  # fmt: skip
 MODEL_OPTIONS = (
     "embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout", "norm", "activation", "positions", "pooling",
@@ -158,6 +159,9 @@ def train_options(one: argparse.ArgumentParser) -> None:
             choices: Sequence[str | None] = (CHOICES | plan.CHOICES).get(name, ())
             if name == "without":
                 one.add_argument(flag, nargs="+", choices=config.PARTS, help="parts that are left out [none]")
+            elif name == "deterministic":
+                help = f"the same bits on any number of processes, by M pieces of each batch [{PIECES} if given]"
+                one.add_argument(flag, type=int, nargs="?", const=PIECES, metavar="M", help=help)
             elif choices:
                 one.add_argument(flag, choices=[each for each in choices if each is not None], help=help)
             elif default is False:

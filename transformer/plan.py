@@ -18,7 +18,10 @@ from transformer.tokens import PAD, VOCABULARY
 
 __all__ = ["TrainConfig", "refuse_if_too_large"]
 
-LEAST = {"epochs": 1, "examples": 1, "batch_size": 1, "seed": 0, "warmup": 0, "accumulate": 1, "patience": 0}
+LEAST = {
+    "epochs": 1, "examples": 1, "batch_size": 1, "seed": 0, "warmup": 0, "accumulate": 1, "patience": 0,
+    "deterministic": 0,
+}  # fmt: skip
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": (None, "answer", "all"),
     "optimizer": ("adam", "adamw", "sgd", "nesterov", "lion"),
@@ -39,6 +42,7 @@ class TrainConfig:
     schedule         "cosine" down to 0, "step": a tenth after each third, "plateau": half where the validation loss
                      has not fallen for two epochs, or "constant"
     accumulate       parts into which each batch is cut: the same gradient, in less memory
+    deterministic    pieces that are cut first, with the same bits on any number of processes; 0: it is not asked for
     average          decay of the moving average of the weights, which is what is then measured and saved; 0: none
     patience         epochs without a better validation loss after which one more ends the run; 0: none
     curriculum       share of the run during which the longer questions are still held back
@@ -62,6 +66,7 @@ class TrainConfig:
     patience: int = 0
     label_smoothing: float = 0.0
     curriculum: float = 0.0
+    deterministic: int = 0
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():

@@ -1,6 +1,7 @@
 """Training a model into a run's folder, from the start or from where it was stopped.
 
-The loop itself is in loop.py, the folder in runs.py; what a run depends on stands in plan.py.
+The loop itself is in loop.py, the folder in runs.py; what a run depends on stands in plan.py. Of several ranks that
+train together rank 0 alone reads and writes; the others follow (ranks.py).
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from transformer.checkpoint import CheckpointError, remove_stale, save_model, save_tensors, write_atomically
+from transformer.communicator import LOCAL, Communicator
 from transformer.evaluate import Evaluation
-from transformer.loop import Loop, TrainingError, examined, fit
+from transformer.examining import examined
+from transformer.loop import Loop, TrainingError, fit
 from transformer.metrics import Epoch
 from transformer.model import Transformer
 from transformer.plan import TrainConfig, refuse_if_too_large
@@ -32,6 +37,9 @@ __all__ = [
     "TrainingError",
     "find_run",
     "fit",
+    "followed",
+    "signals_between_steps",
+    "started",
     "new_run",
     "resume",
     "train",
@@ -59,27 +67,32 @@ class Outcome:
         return sum(epoch.seconds for epoch in self.epochs)
 
 
-def train(config: TrainConfig, folder: Path, on_epoch: OnEpoch = None, progress: bool = True) -> Outcome:
+def train(
+    config: TrainConfig, folder: Path, on_epoch: OnEpoch = None, progress: bool = True, comm: Communicator = LOCAL
+) -> Outcome:
     """Train a model into a new folder, which is made when all is ready to start, and goes again if nothing was saved.
 
     Ctrl-C and SIGTERM end the step, save, and return without a test; `resume` goes on. progress: a bar on stderr, if
-    that is a terminal. Raises TooLargeError, TrainingError, OSError; FileExistsError where another run took the folder
-    meanwhile, BlockingIOError where another process trains in it.
+    that is a terminal. comm: on its rank 0 alone, while all others follow. Raises TooLargeError, TrainingError,
+    OSError; FileExistsError where another run took the folder meanwhile, BlockingIOError where another process trains
+    in it.
     """
     there = folder.exists()
     refuse_if_too_large(config)
-    loop = started(config)
-    with folder_of_a_run(folder, there):
+    loop = started(config, comm)
+    with folder_of_a_run(folder, there), followed(loop):
         return finished(loop, folder, on_epoch, progress)
 
 
 def resume(
-    folder: Path, on_epoch: OnEpoch = None, progress: bool = True, tell: Callable[[str], None] = lambda line: None
-) -> Outcome:
+    folder: Path, on_epoch: OnEpoch = None, progress: bool = True, tell: Callable[[str], None] = lambda line: None,
+    comm: Communicator = LOCAL,
+) -> Outcome:  # fmt: skip
     """Go on with a run that was stopped, in whatever way: what comes out is bit for bit what it would have been.
 
     It goes on from the last state that was saved and is whole; `tell` hears of those that are not. Stopped before the
-    first, it starts anew by its config.json; trained to its end, it is only tested again.
+    first, it starts anew by its config.json; trained to its end, it is only tested again. The number of ranks may be
+    another one; with `deterministic` that changes nothing either.
     Raises what `train` raises, CheckpointError and FileNotFoundError.
     """
     with locked(folder):
@@ -88,18 +101,19 @@ def resume(
             about = json.loads((folder / "config.json").read_bytes()) if saved is None else saved[1]["training"]
             config = TrainConfig.from_dict(about)
             refuse_if_too_large(config)
-            loop = started(config)
+            loop = started(config, comm)
             if saved is not None:
                 loop.restore(*saved)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder}: its state fits no training of this program: {error}") from None
-        return finished(loop, folder, on_epoch, progress, tell)
+        with followed(loop):
+            return finished(loop, folder, on_epoch, progress, tell)
 
 
-def started(config: TrainConfig) -> Loop:
+def started(config: TrainConfig, comm: Communicator) -> Loop:
     """Before the first step."""
     splits = make_splits(config.task, config.seed, config.decoder, config.counted)
-    return Loop(Transformer(config.model, seed=config.seed), splits, config)
+    return Loop(Transformer(config.model, seed=config.seed), splits, config, comm)
 
 
 def finished(
@@ -113,7 +127,7 @@ def finished(
     write_atomically(folder / "config.json", (json.dumps(config.to_dict(), indent=2) + "\n").encode())
     write_metrics(folder, loop)  # a crash may have come between the state and the metrics
     try:
-        with signals_between_steps() as check, bar(loop, progress) as show:
+        with signals_between_steps(loop.comm) as check, bar(loop, progress) as show:
             saved = time.monotonic()
 
             def on_step(loss: float) -> None:
@@ -135,8 +149,10 @@ def finished(
                 if on_epoch is not None:
                     on_epoch(epoch)
                 check()
+        loop.comm.together = False
     except KeyboardInterrupt as stop:
         caught = getattr(stop, "number", signal.SIGINT)
+        loop.comm.together &= not getattr(stop, "agreed", False)
         if loop.whole:
             save_state(folder, loop)
         with loop.weights():
@@ -162,29 +178,58 @@ def write_metrics(folder: Path, loop: Loop) -> None:
     write_atomically(folder / "metrics.jsonl", "".join(lines).encode())
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or SIGTERM: the number says which."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+# Ranks --------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def signals_between_steps() -> Iterator[Callable[[], None]]:
+def followed(loop: Loop) -> Iterator[None]:
+    """All other ranks get what this one starts with, and make the same steps.
+
+    They are no longer together when all ended at the same place: after the last step, or by what raised on all of them.
+    """
+    comm = loop.comm
+    if comm.size > 1:
+        comm.together = True
+        comm.words_of_first({"training": loop.config.to_dict()})
+        tensors, about = loop.state()
+        comm.arrays_of_first(tensors)
+        comm.words_of_first(about)
+    try:
+        loop.refuse_if_dealt_differently()
+        yield
+    except TrainingError:
+        comm.together = False
+        raise
+
+
+# Signals and progress -----------------------------------------------------------------------------
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM: the number says which. agreed: by all ranks, at the same place."""
+
+    def __init__(self, number: int, agreed: bool = False) -> None:
+        super().__init__(number)
+        self.number, self.agreed = number, agreed
+
+
+@contextmanager
+def signals_between_steps(comm: Communicator) -> Iterator[Callable[[], None]]:
     """Ctrl-C and SIGTERM take effect where the caller checks, so that no step is left half done, or at the end; a
-    second one at once.
+    second one at once. What one rank has caught, all have: they check at the same places.
     """
     caught: list[int] = []
 
     def note(number: int, _: Any) -> None:
         caught.append(number)
+        comm.warned = True
         if len(caught) > 1:
             raise Interrupted(number)
 
     def check() -> None:
-        if caught:
-            raise Interrupted(caught[0])
+        number = int(comm.gather(np.array([caught[0] if caught else 0])).max())
+        if number:
+            raise Interrupted(number, agreed=True)
 
     before: dict[signal.Signals, Any] = {}
     try:
@@ -192,6 +237,7 @@ def signals_between_steps() -> Iterator[Callable[[], None]]:
             before[number] = signal.signal(number, note)
     except ValueError:  # not the main thread: signals do not arrive here
         yield check
+        check()
         return
     try:
         yield check
