@@ -186,11 +186,12 @@ def section(title):
         latex = derive(code, **inputs).latex
         forward = f"<pre>{html.escape(inspect.getsource(code).rstrip())}</pre>"
         formula = f'<div class="math notranslate nohighlight">\\[{html.escape(latex)}\\]</div>'
-        parts.append(fold(f"{cell(title)}, derived by the machine from its forward code", forward + formula, opened=True))
-    rows = [
-        (f"∂{name}", str(list(index)), *(f"{x:+.10f}" for x in four[:3]), f"{four[3].value:+.10f} ± {four[3].error:.0e}")
-        for name, index, *four in result.rows
-    ]
+        summary = f"{cell(title)}, derived by the machine from its forward code"
+        parts.append(fold(summary, forward + formula, opened=True))
+    rows = []
+    for name, index, *three, measured in result.rows:
+        bar = f"{measured.value:+.10f} ± {measured.error:.0e}"
+        rows.append((f"∂{name}", str(list(index)), *(f"{x:+.10f}" for x in three), bar))
     header = ("gradient", "at", "by hand", "machine's formula", "autodiff", "differences")
     return "".join(parts) + table(header, rows).text
 
@@ -201,9 +202,8 @@ def every_formula():
     for title, entry in TITLES.items():
         result = compared(title)
         hand = sum(map(lines_of, entry.hand))
-        formula, engine, measured = result.off
-        rows.append((entry.number, title, hand, 0, len(result.rules), f"{formula:.0e}", f"{engine:.0e}", f"{measured:.0e}",
-                     f"{result.bar:.0e}"))  # fmt: skip
+        apart = [f"{each:.0e}" for each in (*result.off, result.bar)]
+        rows.append((entry.number, title, hand, 0, len(result.rules), *apart))
     header = ("", "formula", "lines by hand", "lines for autodiff", "rules that ran", "formula − hand",
               "autodiff − hand", "differences − hand", "error bar")  # fmt: skip
     return table(header, rows, "Differences relative to the largest element of the gradient")
