@@ -27,7 +27,7 @@ def check_adam(module):
 
 def check_warmup_cosine(module):
     rates = [call(module.warmup_cosine, step, 0.2, 4, 20) for step in range(25)]
-    close(rates[:4], [0.05, 0.1, 0.15, 0.2], "the climb to 0.2 in four steps", "The first step must not have the rate 0.")
+    close(rates[:4], [0.05, 0.1, 0.15, 0.2], "the climb to 0.2 in four steps", "Step 0 must not have the rate 0.")
     close(rates[4], 0.2, "the rate at step = warmup")
     close(rates[12], 0.1, "the rate half-way down", "Half a cosine is at half its height there.")
     close(rates[8], 0.1 * (1 + math.sqrt(0.5)), "the rate a quarter of the way down")
@@ -41,8 +41,8 @@ def check_split(module):
     train, test = call(module.split, questions, 1, 0.25)
     that(sorted([*train, *test]) == list(range(200)), "every index must be in exactly one of both lists")
     shared = {questions[k] for k in train} & {questions[k] for k in test}
-    that(not shared, f"{len(shared)} questions are on both sides, such as {min(shared, default='')}: split the different "
-         "questions, and then sort the indices by them")  # fmt: skip
+    that(not shared, f"{len(shared)} questions are on both sides, such as {min(shared, default='')}: split the "
+         "different questions, and then sort the indices by them")  # fmt: skip
     different = len(set(questions))
     close(len({questions[k] for k in test}), round(0.25 * different), "how many different questions are held out",
           f"There are {different} different ones.")  # fmt: skip
@@ -132,9 +132,9 @@ EXERCISES = {
         "peak · (1 + cos(π · progress))/2.",
     ), (begins_with_nothing, a_whole_cosine)),
     "split": Exercise(2, (
-        "`list(dict.fromkeys(questions))` has each question once, in an order that is always the same; that of a set is not.",
-        "Permute the different questions with `np.random.default_rng(seed)`, take the first for testing, and then sort all "
-        "indices by whether their question is among them.",
+        "`list(dict.fromkeys(questions))` has each question once, in an order that is always the same. A set's is not.",
+        "Permute the different questions with `np.random.default_rng(seed)`, take the first for testing, and then sort "
+        "all indices by whether their question is among them.",
     ), (splits_the_draws, never_shuffles)),
     "accumulated": Exercise(2, (
         "The mean over all rows is the sum over all rows, divided by N. What is the sum over a piece, given its mean?",
