@@ -38,7 +38,8 @@ def check_layer_norm(module):
         variance = x.var(axis=-1)
         close((normed**2).mean(axis=-1), variance / (variance + eps), f"its mean square for shape {shape}, eps = {eps}",
               "Divide by the root of (the biased variance + eps).")  # fmt: skip
-        close(normed * np.sqrt(variance + eps)[..., None], x - x.mean(axis=-1, keepdims=True), "the pattern of each row")
+        pattern = x - x.mean(axis=-1, keepdims=True)
+        close(normed * np.sqrt(variance + eps)[..., None], pattern, "the pattern of each row")
     with np.errstate(all="ignore"):
         close(module.layer_norm(np.full((1, 4), 7.0), np.ones(4), np.arange(4.0), 1e-5), [np.arange(4.0)],
               "a constant row", "0/√eps is 0.")  # fmt: skip
@@ -53,7 +54,8 @@ def check_maximum(module):
     close([W1.shape, W2.shape], [(2, F), (F, 1)], "the shapes of W1 and W2")
     close([b1.shape, b2.shape], [(F,), (1,)], "the shapes of b1 and b2")
     rng = drawn(3)
-    for x in (rng.normal(size=(200, 2)), 1e3 * rng.normal(size=(200, 2)), np.array([[1.0, 1.0], [0.0, 0.0], [-2.0, -1.0]])):
+    few = np.array([[1.0, 1.0], [0.0, 0.0], [-2.0, -1.0]])
+    for x in (few, rng.normal(size=(200, 2)), 1e3 * rng.normal(size=(200, 2))):
         found = (np.maximum(0, x @ W1 + b1) @ W2 + b2)[:, 0]
         for row, value in zip(x, found, strict=True):
             close(value, row.max(), f"the maximum of {row.round(3).tolist()}",
