@@ -25,8 +25,8 @@ def induction(ids: Ints, V: int, sharp: float) -> Array:
 def count_parameters(V: int, D: int, F: int, L: int, positions: int = 0, tied: bool = False) -> int:
     """The parameters of a post-norm transformer with L blocks, as the lessons' network has them.
 
-    V tokens, width D, inner width F; positions: how many learned ones there are, 0 for sinusoidal. Tied: the output uses
-    the embedding, and has its bias alone. Attention has no biases.
+    V tokens, width D, inner width F; positions: how many learned ones there are, 0 for sinusoidal. Tied: the output
+    uses the embedding, and has its bias alone. Attention has no biases.
     """
     raise NotImplementedError
 
