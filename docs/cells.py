@@ -1,11 +1,13 @@
 """Run the cells of one lesson, print what they show, and say where one fails: `python docs/cells.py 2`."""
 
 import ast
+import os
 import re
 import sys
 import traceback
 import warnings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before a cell imports NumPy
 CELL = re.compile(r"^```\{code-cell\} python\n((?::\w[^\n]*\n)*)(.*?)^```$", re.M | re.S)
 
 
