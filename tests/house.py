@@ -57,7 +57,7 @@ ROWS = {
 }
 LINES = 350
 SUFFIXES = (".py", ".cfg", ".toml")
-MADE = (".venv", "runs")  # folders that commands make: pages may name what will be in them
+MADE = (".venv", "runs", "docs/_build")  # folders that commands make: pages may name what will be in them
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -230,7 +230,8 @@ def pages_name_what_exists(root: Path) -> Iterator[str]:
                 yield f"{page.name}: the link {link} leads nowhere"
         for path in re.findall(r"`([\w.-]+(?:/[\w.-]*)*)`", text):
             top, slash, _ = path.partition("/")
-            ours = (root / top).is_dir() and top not in MADE if slash else path.endswith(SUFFIXES)
+            made = f"{path}/".startswith(tuple(f"{folder}/" for folder in MADE))
+            ours = (root / top).is_dir() and not made if slash else path.endswith(SUFFIXES)
             if ours and not (root / path).exists() and path not in names:
                 yield f"{page.name}: `{path}` does not exist"
 
