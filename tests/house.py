@@ -29,7 +29,7 @@ ROWS = {
         "methods",
         "exits",
         "tensor",
-        "arguments convolution explain memory profiler",
+        "arguments compiled convolution explain memory profiler",
         "recompute transforms functional",
         "averages flat nn schedules",
         "onnx optim numerics formulas",

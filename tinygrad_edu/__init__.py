@@ -21,6 +21,7 @@ from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp
 
 if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, onnx, optim, render
+    from tinygrad_edu.compiled import compile_kernels
     from tinygrad_edu.formulas import derive
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.profiler import profile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Tensor",
     "checkpoint",
+    "compile_kernels",
     "contributions",
     "definitions",
     "derivative",
@@ -67,7 +69,8 @@ __all__ = [
 
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
-    "checkpoint": "recompute", "contributions": "render", "derive": "formulas", "draw": "render",
+    "checkpoint": "recompute", "compile_kernels": "compiled", "contributions": "render", "derive": "formulas",
+    "draw": "render",
     "draw_passes": "render", "expand": "render",
     "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx",
     "optim": "optim", "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",

@@ -24,6 +24,7 @@ def steps(size: Size, **texts: Any) -> Workload:
     threads = os.cpu_count() or 1
     built = {
         OURS: transformers.ours,
+        f"{OURS}, compiled kernels": transformers.compiled,
         "NumPy by hand": by_hand,
         "PyTorch": transformers.pytorch,
         f"PyTorch ({threads} threads)": functools.partial(transformers.pytorch, threads=threads),

@@ -107,6 +107,14 @@ def ours(size: Size) -> Run:
     return training(lambda: functional.cross_entropy(model(tokens), targets), lambda loss: loss.backward(), update)
 
 
+def compiled(size: Size) -> Run:
+    """Ours, with the kernels that numba translates."""
+    from tinygrad_edu import compile_kernels
+
+    compile_kernels()
+    return ours(size)
+
+
 def pytorch(size: Size, threads: int = 1) -> Run:
     """Its own fused kernels: scaled_dot_product_attention, layer_norm, cross_entropy, Adam."""
     import torch

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_edu.primitive import NONZERO, primitive
 from tinygrad_edu.rules.elementwise import erf
+from tinygrad_edu.rules.loops import or_compiled
 from tinygrad_edu.rules.pieces import by_pieces, over_rows, rows_of
 from tinygrad_edu.rules.products import matmul_left, matmul_right
 
@@ -22,6 +23,7 @@ __all__ = ["gelu", "gelu_tanh", "linear", "relu", "sigmoid", "silu"]
 ROOT_2_OVER_PI, CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
+@or_compiled
 def where_positive(g: Any, z: Any) -> Any:
     """g where z > 0. As a product: where() guesses for each element which way it goes, and is often wrong."""
     kept = (z > 0).astype(g.dtype)
@@ -29,10 +31,15 @@ def where_positive(g: Any, z: Any) -> Any:
     return kept
 
 
+@or_compiled
+def relu_value(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
 @primitive(lambda g, z: where_positive(g, z), broadcasts=True, domain=(NONZERO,), kinks=lambda x: x > 0)
 def relu(x: Any) -> Any:
     """where(x <= 0, 0, x), in a twentieth of the time; relu'(0) = 0, where maximum(x, 0) would share the tie."""
-    return np.maximum(x, 0)
+    return relu_value(x)
 
 
 def small_side(x: Any) -> Any:
@@ -134,6 +141,7 @@ def below(x: Any) -> Any:
     return share
 
 
+@or_compiled
 @by_pieces
 def gelu_value(x: Any) -> Any:
     z = below(x)
@@ -141,6 +149,7 @@ def gelu_value(x: Any) -> Any:
     return z
 
 
+@or_compiled
 @by_pieces
 def gelu_slope(g: Any, z: Any, x: Any) -> Any:
     """(x Φ)' = Φ + x φ, φ the density."""

@@ -131,8 +131,8 @@ def self_attention(qkv: Any, heads: int, mask: Any = None) -> Any:
     y, q = apart(out, heads), scaled(q)
     allowed = None if mask is None else mask.astype(qkv.dtype)
     for here, keys, both in pieces_of(a, mask):
-        scores = a[both]
-        np.matmul(q[here], mT(k[keys]), out=scores)
+        scores = q[here] @ mT(k[keys])
         weights_of(scores, None if allowed is None else piece_of(allowed, both), out=scores)
+        a[both] = scores
         y[here] = scores @ v[keys]
     return out, a

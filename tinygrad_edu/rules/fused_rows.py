@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.primitive import primitive
+from tinygrad_edu.rules.loops import or_compiled
 from tinygrad_edu.rules.pieces import by_pieces, inner, over_rows, sums
 
 __all__ = ["cross_entropy", "layer_norm", "log_softmax", "logsumexp", "rms_norm", "softmax"]
@@ -55,6 +56,7 @@ def total(e: Any) -> Any:
     return s
 
 
+@or_compiled
 def weights_of(x: Any, allowed: Any, out: Any = None) -> Any:
     """The softmax of ndarrays, in a new array or in `out`; allowed in x's dtype, 0 or 1, with as many axes, or None."""
     if not harmless(x):
@@ -129,6 +131,7 @@ def scale(c: Any, eps: float) -> Any:
     return 1.0 / np.sqrt(inner(c, c) / c.shape[-1] + eps)
 
 
+@or_compiled
 @by_pieces
 def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> Any:
     c = deviations(x) if centre else x
@@ -138,6 +141,7 @@ def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> Any:
     return y if bias is None else y + bias
 
 
+@or_compiled
 @by_pieces
 def norm_slope(g: Any, x: Any, weight: Any, eps: float, centre: bool) -> Any:
     """With c = x − mean x, r = 1/√(mean c² + eps), h = g ⊙ weight: dx = r (h − mean h − c r² mean(h ⊙ c)).
@@ -152,6 +156,7 @@ def norm_slope(g: Any, x: Any, weight: Any, eps: float, centre: bool) -> Any:
     return dx
 
 
+@or_compiled
 def norm_weight(g: Any, x: Any, eps: float, centre: bool) -> Any:
     """Σ over the rows of g ⊙ c r."""
     return over_rows(weighed(g, x, eps, centre))
