@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import Tensor, checkpoint, definitions, gradients
 from tinygrad_edu import functional as F
 from tinygrad_edu.render.view import view_of
-from tinygrad_edu.rules import pieces
+from tinygrad_edu.rules import fused_attention, pieces
 from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.rules.fused import sigmoid, silu
 from tinygrad_edu.rules.fused_rows import softmax
@@ -234,11 +234,11 @@ def test_keys_that_a_whole_piece_may_not_look_at_are_left_out(seed, T, padded):
     mask = np.tri(T, dtype=bool)
     if padded:
         mask = mask & (np.arange(T) < np.array([T, T // 2])[:, None])[:, None, None]
-    multiplied, product = [], np.matmul
+    keys, shares = [], fused_attention.weights_of
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "matmul", lambda x, y, **out: multiplied.append(y.shape[-1]) or product(x, y, **out))
+        patch.setattr(fused_attention, "weights_of", lambda x, *m, **to: keys.append(x.shape[-1]) or shares(x, *m, **to))
         found = causal_attention(qkv, g, mask)
-    assert multiplied == [*range(20, T, 20), T] * 2
+    assert keys == [*range(20, T, 20), T] * 2
     with definitions():
         for ours, theirs in zip(found, causal_attention(qkv, g, mask), strict=True):
             assert_near(ours, theirs, 4e-6)
