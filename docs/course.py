@@ -211,7 +211,7 @@ class Exercise(SphinxDirective):
         for number, hint in enumerate(about.hints, 1):
             inside = nodes.Element()
             self.state.nested_parse(string_list(hint, self), 0, inside)
-            box += folded(f"Hint {number}", *inside.children, kind="hint")
+            box += folded(f"Hint {number}", *inside.children, kind="clue")
         box += folded("Solution", python(function_of("solutions", lesson, name)), kind="solution")
         return [box]
 

@@ -110,6 +110,13 @@ def test_a_page_has_its_parts_in_order_and_tells_its_time(page):
 
 
 @each_page
+def test_code_that_is_to_be_read_fits_the_page(page):
+    cells = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    shown = [source for source in cells if not re.match(":tags:.*(hide-input|remove-cell)", source)]
+    assert [line for source in shown for line in source.splitlines() if len(line) > 88] == []
+
+
+@each_page
 def test_questions_have_answers(page):
     found = QUESTION.findall(page.read_text(encoding="utf-8"))
     assert 20 <= len(found) <= 35

@@ -151,9 +151,10 @@ def table(header, rows, caption=""):
                          for k, each in enumerate(row)) + "</tr>"
         for row in rows
     )  # fmt: skip
+    name = html.escape(caption or f"table of {', '.join(map(str, header))}")
     caption = f"<caption>{cell(caption)}</caption>" if caption else ""
     return Shown(
-        f'<div class="lesson-table" tabindex="0" role="region" aria-label="table"><table>{caption}'
+        f'<div class="lesson-table" tabindex="0" role="region" aria-label="{name}"><table>{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -200,8 +201,9 @@ def figure(draw_it, alt, width=7.0, height=3.2):
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r' id="([^"]+)"', rf' id="{salt}-\g<1>"', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{salt}-", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)  # styles leak into the page
+    strokes = "stroke-linejoin: round; stroke-linecap: butt"
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}" style="{strokes}"', 1)
     return Shown(f'<figure class="lesson-figure">{svg}<figcaption>{html.escape(alt)}</figcaption></figure>')
 
 

@@ -25,7 +25,8 @@ class Drawn(str):
             return {"image/svg+xml": str(self), "text/plain": "an SVG picture"}
         if self.kind == "html":
             # A frame of its own: the page's scripts shall not meet the notebook's.
-            frame = f'<iframe srcdoc="{html.escape(self)}" sandbox="allow-scripts" width="100%" height="560"></iframe>'
+            what = 'title="The graph, to explore" sandbox="allow-scripts" width="100%" height="560"'
+            frame = f'<iframe srcdoc="{html.escape(self)}" {what}></iframe>'
             return {"text/html": frame, "text/plain": "an HTML page"}
         return {"text/plain": str(self)}
 
