@@ -86,6 +86,13 @@ def test_with_and_without_a_cache_alone_and_together_the_same_tokens_are_said(co
             assert generate(model, [prompt], 5) == [answer]
 
 
+@pytest.mark.parametrize(("pad_id", "said"), [(None, [PAD] * 3), (PAD, [4] * 3)])
+def test_padding_is_never_said_and_where_there_is_none_its_number_is(pad_id, said):
+    model = lively(dataclasses.replace(CONFIG, pad_id=pad_id), 0)
+    model.output.bias.data = np.where(np.arange(V) == PAD, 1000.0, np.where(np.arange(V) == 4, 500.0, 0.0))
+    assert generate(model, [[5, 6]], 3) == [said]
+
+
 def test_kept_rows_go_on_as_if_the_others_had_never_been():
     model, tokens = lively(CONFIG, 0), np.random.default_rng(0).integers(1, V, (4, 8))
     cache, rows = Cache(), [2, 0, 2]

@@ -141,6 +141,24 @@ def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
         read_plain(tmp_path / "x")
 
 
+ENTRY = '{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (f'{{"a": {ENTRY}, "a": {ENTRY}}}', "its header is no JSON object, or is damaged"),
+        (f'{{"a": {ENTRY}, "b": {ENTRY}}}', "tensor 'b' begins at byte 0, where 4 was due"),
+        ("{}", "cut off or too long: 4 bytes of tensors, 0 were due"),
+        (f"[{ENTRY}]", "its header is no JSON object, or is damaged"),
+    ],
+)
+def test_bytes_that_belong_to_two_tensors_or_to_none_are_refused(tmp_path, header, words):
+    (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"abcd")
+    with pytest.raises(CheckpointError, match=words):
+        read_plain(tmp_path / "x")
+
+
 @given(data=st.data())
 @reuses_the_folder
 def test_a_damaged_header_gives_the_same_tensors_or_a_reason(tmp_path, data):

@@ -88,6 +88,35 @@ def test_onnxruntime_gives_the_numbers_of_every_operation_and_of_its_gradient(op
         tally(f"{what} calls as ONNX", number)
 
 
+SMALL, LARGE = [1e-12, -3e-7, 1e-3, 0.0, -0.7, 5.0], [3e30, -4e30, 0.0, 2e-30, 1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (np.expm1, (SMALL,)),
+        (np.log1p, (SMALL,)),
+        (np.logaddexp, ([-60.0, 700.0, 0.0], [0.0, 700.0, -1e-9])),
+        (np.hypot, (LARGE, LARGE[::-1])),
+        (np.arctan2, ([1.0, -1.0, 1.0, -1.0, 0.0, 2.0, -2.0, 0.0], [1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 3.0])),
+        (np.copysign, ([1.0, -2.0, 3.0, 4.0], [-0.0, 0.0, -np.inf, np.inf])),
+        (np.remainder, ([7.0, -7.0, 7.0, -7.0, 6.0, -6.0], [3.0, 3.0, -3.0, -3.0, -3.0, 3.0])),
+        (np.sinc, (SMALL,)),
+        (np.fmax, ([1.0, np.nan, 2.0], [np.nan, 4.0, 3.0])),
+        (np.trunc, ([-1.7, 1.7, -0.2],)),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_formulas_keep_their_digits_and_signs_where_the_plain_ones_lose_them(f, inputs, dtype):
+    arrays = [np.array(each, dtype) for each in inputs]
+    session = session_of(to_onnx(f, *arrays))
+    if session is None:
+        pytest.skip(f"onnxruntime has no {dtype} kernel")
+    (found,) = session.run(None, {f"input_{k}": array for k, array in enumerate(arrays)})
+    np.testing.assert_allclose(found, f(*arrays), rtol=1e-6 if dtype == "float32" else 4e-15)
+
+
 def test_the_table_says_of_every_operation_what_onnx_has_for_it_or_why_nothing():
     found = dict(counterparts())
     assert not [name for name, reason in found.items() if reason.endswith("in the table")]
