@@ -36,6 +36,7 @@ ROWS = {
         "render",
         "testing",
         "__init__",
+        "__main__",
     ),
     "transformer": (
         "communicator config headers sampling tokens",
