@@ -236,7 +236,7 @@ def test_keys_that_a_whole_piece_may_not_look_at_are_left_out(seed, T, padded):
         mask = mask & (np.arange(T) < np.array([T, T // 2])[:, None])[:, None, None]
     keys, shares = [], fused_attention.weights_of
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_attention, "weights_of", lambda x, *m, **to: keys.append(x.shape[-1]) or shares(x, *m, **to))
+        patch.setattr(fused_attention, "weights_of", lambda x, *m, **k: keys.append(x.shape[-1]) or shares(x, *m, **k))
         found = causal_attention(qkv, g, mask)
     assert keys == [*range(20, T, 20), T] * 2
     with definitions():
