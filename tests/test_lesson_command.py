@@ -66,6 +66,7 @@ def test_check_judges_each_exercise_and_progress_remembers_it(learner):
         ("def one_hot(ids, V):\n    pass\n", "one_hot returned None: is a `return` missing?"),
         ("import numpy as np\ndef one_hot(ids, V):\n    return np.full((8, 20), None)\n", "numbers are wanted"),
         ("def one_hot(ids, V):\n    assert V < 0\n", "an assertion in your code failed"),
+        ("def one_hot(ids, V):\n    exit(3)\n", "SystemExit in line 2: 3"),
         ("x = 1\n", "lesson_01.py has no one_hot"),
     ],
 )

@@ -135,7 +135,7 @@ def check(course: Path, number: int, folder: Path, exercise: str | None = None) 
         checks = load(course / "checks" / lesson.file)
         try:
             answers = load(path)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{path} does not run: {told(error, path)}") from None
         names = lesson.exercises if exercise is None else (exercise,)
         found = [judge(checks, answers, name, path) for name in names]
@@ -153,12 +153,12 @@ def judge(checks: Any, answers: Any, name: str, path: Path) -> Verdict:
         return Verdict(name, "to do", "not written yet")
     except AssertionError as error:
         return Verdict(name, "wrong", str(error) or "an assertion in your code failed", hints[0])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Verdict(name, "error", told(error, path), hints[0])
     return Verdict(name, "passed")
 
 
-def told(error: Exception, path: Path) -> str:
+def told(error: BaseException, path: Path) -> str:
     """The error in one line, with the last line of the learner's file that led to it."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else lines[-1] if lines else None
