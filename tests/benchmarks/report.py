@@ -104,7 +104,8 @@ def machine(peers: Sequence[str], rounds: int, seconds: float) -> str:
     if cpuinfo.exists():
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
-    found = {peer.split()[0]: version_of(peer) or "absent" for peer in ("NumPy", *peers) if peer != OURS}
+    others = [peer for peer in ("NumPy", "numba", *peers) if not peer.startswith(OURS)]
+    found = {peer.split()[0]: version_of(peer) or "absent" for peer in others}
     versions = ", ".join(f"{peer} {version}" for peer, version in found.items())
     return (
         f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}; {versions}. "

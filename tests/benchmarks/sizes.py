@@ -8,6 +8,7 @@ from benchmarks import transformers
 from benchmarks.transformers import Size
 from benchmarks.workload import OURS, Workload
 
+W0 = Size(batch=4, T=8, D=8, H=2, F=8, V=20, layers=2)
 W1 = Size(batch=32, T=20, D=64, H=4, F=256, V=20, layers=2)
 W2 = Size(batch=64, T=16, D=128, H=4, F=512, V=20, layers=4, decoder=True)
 W3 = Size(batch=16, T=256, D=256, H=8, F=1024, V=65, layers=6, decoder=True, pre=True, activation="gelu")
@@ -19,12 +20,15 @@ def by_hand(size: Size) -> Any:
     return by_hand(size)
 
 
-def steps(size: Size, **texts: Any) -> Workload:
-    """The workload of one size. PyTorch runs on one thread and on all; engines without kernels take no part in W3."""
+def steps(size: Size, counted: bool = True, **texts: Any) -> Workload:
+    """The workload of one size; counted: with its share of the rate of products.
+
+    PyTorch runs on one thread and on all; engines without kernels take no part in W3.
+    """
     threads = os.cpu_count() or 1
     built = {
         OURS: transformers.ours,
-        f"{OURS}, compiled kernels": transformers.compiled,
+        f"{OURS} (compiled)": transformers.compiled,
         "NumPy by hand": by_hand,
         "PyTorch": transformers.pytorch,
         f"PyTorch ({threads} threads)": functools.partial(transformers.pytorch, threads=threads),
@@ -35,4 +39,4 @@ def steps(size: Size, **texts: Any) -> Workload:
         }  # fmt: skip
     peers = {name: functools.partial(lambda case, build: build(size), build=build) for name, build in built.items()}
     name = texts["title"].partition(",")[0]
-    return Workload(cases=[name], peers=peers, unit="ms", agree=2e-5, work=size.products(), **texts)
+    return Workload(cases=[name], peers=peers, unit="ms", agree=2e-5, work=counted * size.products(), **texts)

@@ -87,8 +87,8 @@ def training(forward: Any, backward: Any, update: Any) -> Run:
     return Run(phases, check)
 
 
-def ours(size: Size) -> Run:
-    from tinygrad_edu import functional, optim
+def model_of(size: Size) -> Any:
+    """Our encoder or decoder."""
     from transformer import Transformer, TransformerConfig
 
     model = Transformer(TransformerConfig(
@@ -97,6 +97,13 @@ def ours(size: Size) -> Run:
         norm_eps=EPS, pad_id=None if size.decoder else 0,
     ))  # fmt: skip
     model.load_state_dict(size.weights())
+    return model
+
+
+def ours(size: Size) -> Run:
+    from tinygrad_edu import functional, optim
+
+    model = model_of(size)
     optimizer = optim.Adam(model.parameters(), lr=RATE)
     tokens, targets, _ = size.data()
 
