@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu.graph import scope
+from tinygrad_edu.state import STATE, entered
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Module", "ModuleList", "Parameter"]
@@ -70,8 +70,11 @@ class Module(metaclass=Sealing):
         """forward(...), recorded under this module's name."""
         if not self._scope:
             return self.forward(*args, **kwargs)
-        with scope(self._scope):
+        token = entered(self._scope)
+        try:
             return self.forward(*args, **kwargs)
+        finally:
+            STATE.reset(token)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
