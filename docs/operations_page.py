@@ -1,6 +1,7 @@
 """The page of operations, read off the registry: a table kept by hand would soon tell of other rules."""
 
 import ast
+import functools
 import inspect
 import re
 from collections import defaultdict
@@ -25,16 +26,22 @@ def statements_of(operation):
     """(file, first line, last) of each statement that declares an operation, or a rule or formula that it uses."""
     rules = [rule.__code__ for rule in operation.rules if rule is not None]
     file = rules[0].co_filename
-    tree, names = ast.parse(Path(file).read_text(encoding="utf-8")), {rule.co_name for rule in rules}
-    called = {name for rule in rules for name in rule.co_names}
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        first = min([node.lineno, *(line.lineno for line in getattr(node, "decorator_list", []))])
+    names, called = {rule.co_name for rule in rules}, {name for rule in rules for name in rule.co_names}
+    for node, first, mentioned in statements(file):
         written = any(first <= rule.co_firstlineno <= node.end_lineno for rule in rules if rule.co_filename == file)
-        used = any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node))
-        if written or (node.name in called if isinstance(node, ast.FunctionDef) else used):
+        if written or (node.name in called if isinstance(node, ast.FunctionDef) else mentioned & names):
             yield file, first, node.end_lineno
+
+
+@functools.cache
+def statements(file):
+    """(node, first line, names that occur in it) of each statement of a file that imports nothing."""
+    return [
+        (node, min([node.lineno, *(line.lineno for line in getattr(node, "decorator_list", []))]),
+         {part.id for part in ast.walk(node) if isinstance(part, ast.Name)})
+        for node in ast.parse(Path(file).read_text(encoding="utf-8")).body
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+    ]  # fmt: skip
 
 
 def text(file, first, last):

@@ -1,6 +1,7 @@
 """Settings that every test shares: one BLAS thread, and Hypothesis profiles chosen by HYPOTHESIS_PROFILE.
 
-The default run is derandomised, so that a failure seen once is seen again; `thorough` draws afresh.
+The default run is derandomised, so that a failure seen once is seen again; `thorough` draws afresh. `planted` is the
+default that stops where a test fails: with a planted fault nobody reads which example is the smallest.
 """
 
 import os
@@ -10,12 +11,13 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import pytest  # noqa: E402
-from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
 # too_slow measures the wall clock: on a busy machine it would fail a test that is right.
 calm = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", derandomize=True, database=None, **calm)
 settings.register_profile("ci", settings.get_profile("default"))
+settings.register_profile("planted", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
 settings.register_profile("thorough", max_examples=1000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -74,8 +74,9 @@ def test_the_same_seed_gives_the_same_report():
     assert str(gradcheck(tanh_layer, X, W, seed=3)) != str(gradcheck(tanh_layer, X, W, seed=4))
 
 
-def test_empty_inputs_pass():
+def test_empty_inputs_and_outputs_pass():
     assert gradcheck(np.sum, np.zeros((0, 3))).verdict == "ok"
+    assert gradcheck(lambda x: x[:0], X).verdict == "ok"
 
 
 def test_second_order_of_another_vjp_is_judged_as_that_of_the_engine():
@@ -197,6 +198,28 @@ def test_a_claim_below_the_last_digit_of_f_is_left_open():
     """The loss of a sure answer rounds to 0, whose slope is not."""
     report = gradcheck(lambda x: functional.cross_entropy(x, np.array([0])), np.array([[50.0, -50.0, 0.0]]))
     assert report.verdict == "unreliable", str(report)
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_an_infinite_element_is_left_open_and_the_others_are_judged(size):
+    x = np.arange(1.0, size + 1.0)
+    x[1] = np.inf
+    right, wrong = by_hand(lambda g, x: 2.0 * g), by_hand(lambda g, x: 2.0 * g * (1.0 + (x < 1.5)))
+    assert gradcheck(lambda x: 2.0 * x, x, vjp=right).verdict == ("unreliable" if size == 2 else "ok")
+    assert gradcheck(lambda x: 2.0 * x, x, vjp=wrong).verdict == "wrong"
+
+
+@pytest.mark.parametrize("error", [ValueError, AssertionError, KeyError, RuntimeError])
+def test_whatever_f_raises_beside_x_only_ends_its_domain(error):
+    def power(x):
+        if (x < 0).any():
+            raise error("negative")
+        return x**1.5
+
+    x = np.array([1e-6, 0.5, 0.0])
+    assert gradcheck(power, x, vjp=by_hand(lambda g, x: 1.5 * g * np.sqrt(x))).ok
+    report = gradcheck(power, x, vjp=by_hand(lambda g, x: g * np.sqrt(x)))
+    assert {check.index for check in report.checks if check.verdict == "wrong"} == {(0,), (1,)}
 
 
 def test_where_the_second_derivative_jumps_the_first_is_told():

@@ -1,6 +1,7 @@
 """What a gradient must be besides right in value: of its own memory, linear, in the dtype of its input, each alone."""
 
 import numpy as np
+import pytest
 
 from tinygrad_edu import primitive
 from tinygrad_edu.testing import by_hand, gradcheck
@@ -21,6 +22,20 @@ def test_a_backward_pass_that_writes_into_its_cotangent_is_found():
         return g
 
     assert {"nothing is mutated", "no memory is shared"} <= broken(backward=backward)
+
+
+@pytest.mark.parametrize("who", ["f", "the backward pass"])
+def test_what_is_written_into_an_input_is_told_and_spoils_no_number(who):
+    def doubled(x):
+        x *= 2.0
+        return x + 0.0
+
+    f, backward = (doubled, lambda g, x: 2 * g) if who == "f" else (lambda x: x * x, lambda g, x: g * doubled(x))
+    x = np.arange(1.0, 4.0)
+    report = gradcheck(f, x, vjp=by_hand(backward))
+    assert all(check.verdict == "ok" for check in report.checks), str(report)
+    assert "inputs[0] changed" in next(finding.message for finding in report.findings if not finding.ok)
+    assert x.tolist() == [1.0, 2.0, 3.0]
 
 
 def test_a_gradient_that_is_the_callers_array_is_found():

@@ -1,11 +1,13 @@
-"""Plant lines and run the tests of their subjects: each in a fork of this process, in which everything is imported.
+"""Plant lines and run the tests of their subjects: each in a fork of this process, in which all of them are imported.
 
 Reads names from its input, one a line; prints for each how pytest ended and the end of what it said, as JSON. By hand:
 echo "softmax over the wrong axis" | python tests/meta/run_planted.py
 """
 
+import importlib
 import json
 import os
+import runpy
 import sys
 import tempfile
 import traceback
@@ -16,10 +18,16 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
-import hypothesis.extra.numpy  # noqa: E402, F401 - warm, so that no fork imports it again
 from line_plants import PLANTS  # noqa: E402
 
 SAID = 2000  # characters
+
+
+def warm():
+    """Import what the forks will run, under the settings that they will run it with."""
+    runpy.run_path(str(HERE.parent / "conftest.py"))
+    for name in sorted({Path(test.partition("::")[0]).stem for plant in PLANTS for test in plant.tests}):
+        importlib.import_module(name)
 
 
 def tested(plant):
@@ -49,6 +57,7 @@ def in_a_fork(work):
 
 
 if __name__ == "__main__":
+    warm()
     for line in sys.stdin:
         chosen = next(plant for plant in PLANTS if plant.name == line.strip())
         print(json.dumps(in_a_fork(lambda plant=chosen: tested(plant))), flush=True)

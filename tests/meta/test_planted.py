@@ -2,8 +2,7 @@
 
 Rules: 200 of the two thousand wrong ones that can be made of the right ones, judged by the checks of
 tests/test_rules.py; all of them, under ten seeds each, with HYPOTHESIS_PROFILE=thorough. Lines of the engine, the
-composites, the optimisers and the transformer: each by the test files of its subject, in a fork of its own; every
-third by default, all with CI=true or with the thorough profile.
+composites, the optimisers and the transformer: each by the test that is named beside it, in a fork of its own.
 """
 
 import json
@@ -19,7 +18,6 @@ from rule_plants import every_plant, has_witness, is_killed
 HERE = Path(__file__).parent
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 RULES = every_plant()
-LINES = PLANTS if THOROUGH or os.environ.get("CI") else PLANTS[::3]
 SHARES = 4
 
 
@@ -37,7 +35,7 @@ def test_wrong_rules_are_found(part):
 @pytest.fixture(scope="module")
 def planter():
     """A process that has imported everything, and forks for each name that it is told."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "default", "PYTEST_ADDOPTS": ""}
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "planted", "PYTEST_ADDOPTS": ""}
     command = [sys.executable, str(HERE / "run_planted.py")]
     talk = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=HERE.parents[1], **talk) as process:
@@ -45,7 +43,7 @@ def planter():
         process.stdin.close()
 
 
-@pytest.mark.parametrize("plant", LINES, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_a_wrong_line_is_found(plant, planter):
     assert differs(plant), "the plant changes nothing that its witness computes"
     print(plant.name, file=planter.stdin, flush=True)
@@ -83,4 +81,4 @@ def test_an_engine_without_plants_passes_the_same_checks():
         def planted(self):
             return open(os.devnull)
 
-    assert not [plant.name for plant in RULES[:40] if is_killed(Nothing(plant))]
+    assert not [plant.name for plant in RULES[:10] if is_killed(Nothing(plant), examples=8)]

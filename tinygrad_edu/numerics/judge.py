@@ -86,6 +86,8 @@ def judge(
             vague = too_vague(sharp if off <= sharp else allowed, claimed, best, line, jitter)
             note = "the error bar is too wide to tell" if vague else ""
             return told(line, claimed, best, allowed, "unreliable" if vague else "ok", note)
+    if not line.can_move:
+        return told(line, claimed, best, allowed, "unreliable", "x is not finite here")
     found = judge_sides(line, claimed, best, allowed, floor, jitter)
     if found.verdict == "wrong" and jitter is not None and 4.0 * jitter() > BROKEN * abs(claimed):
         if turns_in_the_last_digits(line, claimed):

@@ -91,18 +91,24 @@ class Line:
 
     @property
     def is_finite(self) -> bool:
-        """Is any output that counts finite at x?"""
-        return any(np.isfinite(y[w != 0]).any() for w, y in zip(self.weights, self.outputs, strict=True))
+        """Is any output that counts finite at x? Where none counts, there is nothing that is not."""
+        counted = [y[w != 0] for w, y in zip(self.weights, self.outputs, strict=True)]
+        return any(np.isfinite(y).any() for y in counted) or not any(y.size for y in counted)
+
+    @property
+    def can_move(self) -> bool:
+        """Is any element that the direction moves finite? From infinity no step leads anywhere."""
+        return any(bool(np.any(np.isfinite(x) & (v != 0))) for x, v in zip(self.xs, self.vs, strict=True))
 
     def at(self, h: float) -> Point | None:
-        """φ at x + h v; None where f raised a floating-point or domain error, or changed its shape."""
+        """φ at x + h v; None where f raised, or changed its shape."""
         if h not in self.points:
             self.evaluations += 1
             try:
                 with np.errstate(all="ignore"):
                     outputs, piece = self.evaluate(*[x + h * v for x, v in zip(self.xs, self.vs, strict=True)])
                     self.points[h] = self.seen([np.asarray(y) for y in outputs], piece)
-            except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            except Exception:  # f does not take what lies there, and says so in its own way
                 self.points[h] = None
         return self.points[h]
 
@@ -156,10 +162,11 @@ class Line:
         if (low, high) in self.drifts:
             return self.drifts[low, high], 0.0
         effect = 0.0
-        for x, v, g in zip(self.xs, self.vs, self.gradient, strict=True):
-            off = ((x + high * v) - (x + low * v)) - (high - low) * v
-            if np.any(off):
-                effect += float(np.sum(np.where(off != 0, g * off, 0.0)))
+        with np.errstate(all="ignore"):  # an infinite element stays where it is
+            for x, v, g in zip(self.xs, self.vs, self.gradient, strict=True):
+                off = ((x + high * v) - (x + low * v)) - (high - low) * v
+                if np.any(off):
+                    effect += float(np.sum(np.where(off != 0, g * off, 0.0)))
         self.drifts[low, high] = effect if np.isfinite(effect) else 0.0
         return self.drifts[low, high], 0.0
 

@@ -6,6 +6,7 @@ one by one, a rule that gives every tie the full gradient would pass.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -60,7 +61,7 @@ class Checker:
         x, path = self.subject.arrays[k], self.subject.paths[k]
         size = float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) or 1.0
         for number in range(count if x.size else 0):
-            signs = np.where(self.rng.random(x.shape) < 0.5, -1.0, 1.0)
+            signs = np.where(self.rng.random(x.shape) < 0.5, -1.0, 1.0) * np.isfinite(x)
             if number % 2:
                 signs = signs * 2.0 ** np.frexp(np.maximum(np.abs(x), 2.0**-30 * size))[1]
             judgement = self.judge({k: signs})
@@ -155,19 +156,22 @@ class Checker:
     def jitter(self, move: dict[int, np.ndarray]) -> float:
         """How much the claim changes when the inputs change in their last digits."""
         claim = self.along(self.gradient, move)
-        return max(abs(nearby - claim) for nearby in self.nearby(move))
+        return max((abs(nearby - claim) for nearby in self.nearby(move)), default=0.0)
 
     def nearby(self, move: dict[int, np.ndarray]) -> list[float]:
-        """What is claimed at inputs that differ in their last digits."""
+        """What is claimed at inputs that differ in their last digits; nothing where f takes none of them."""
         if self.jittered is None:
-            with np.errstate(all="ignore"):
-                self.jittered = [self.subject.gradients(self.shaken(), self.weights) for _ in range(2)]
+            self.jittered = []
+            for _ in range(2):
+                with np.errstate(all="ignore"), contextlib.suppress(Exception):
+                    self.jittered.append(self.subject.gradients(self.shaken(), self.weights))
         return [self.along(gradient, move) for gradient in self.jittered]
 
     def is_right_nearby(self, move: dict[int, np.ndarray], found: Judgement) -> bool:
         """A black box does not tell its kinks: a claim that is wrong at x alone may be a convention."""
         slack = found.tolerance + 1e-3 * abs(found.claimed - found.numeric)
-        return math.isfinite(slack) and all(abs(nearby - found.numeric) <= slack for nearby in self.nearby(move))
+        nearby = self.nearby(move)
+        return bool(nearby) and math.isfinite(slack) and all(abs(each - found.numeric) <= slack for each in nearby)
 
     def shaken(self) -> Arrays:
         """Every element moved, by up to JITTER units in its last place."""

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_edu.errors import AutodiffError
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.testing.report import Finding
-from tinygrad_edu.testing.subject import Arrays, Subject, plain
+from tinygrad_edu.testing.subject import Arrays, Subject, copies, plain
 from tinygrad_edu.transforms import gradients, jvp
 from tinygrad_edu.tree import flatten
 
@@ -38,10 +38,6 @@ def properties(subject: Subject, weights: Arrays, rng: np.random.Generator) -> t
                 message = f"{type(error).__name__}: {error}"
             found.append(Finding(name, not message, message))
     return tuple(found)
-
-
-def copies(arrays: Sequence[np.ndarray]) -> Arrays:
-    return [np.array(array) for array in arrays]
 
 
 def same_bits(left: Sequence[Any], right: Sequence[Any]) -> bool:

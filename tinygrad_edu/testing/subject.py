@@ -14,7 +14,7 @@ from tinygrad_edu.testing.trace import run_traced
 from tinygrad_edu.transforms import vjp as own_vjp
 from tinygrad_edu.tree import flatten, paths_of
 
-__all__ = ["Arrays", "Subject", "is_float", "plain"]
+__all__ = ["Arrays", "Subject", "copies", "is_float", "plain"]
 
 Arrays = list[np.ndarray]
 
@@ -60,7 +60,7 @@ class Subject:
             value, piece = run_traced(lambda *xs: self.f(*self.arguments(xs)), arrays)
             return [plain(y) for y in flatten(value)[0]], piece
         forward = getattr(self.vjp, "forward", None)
-        arguments = self.arguments(arrays)
+        arguments = self.arguments(copies(arrays))
         value = self.f(*arguments) if forward is None else forward(self.f, *arguments)
         return [np.asarray(plain(y)) for y in flatten(value)[0]], None
 
@@ -85,11 +85,11 @@ class Subject:
     def gradients(self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> Arrays:
         """The gradients as float64 arrays in the shapes of the inputs; None counts as zero.
 
-        Raises ShapeError for a gradient of another shape.
+        Of copies, and copied: what a backward pass writes into stays its own. Raises ShapeError for another shape.
         """
         found = []
-        for path, x, g in zip(self.paths, arrays, self.pull(arrays, cotangents), strict=True):
-            g = np.zeros(x.shape) if g is None else np.asarray(plain(g), np.float64)
+        for path, x, g in zip(self.paths, arrays, self.pull(copies(arrays), copies(cotangents)), strict=True):
+            g = np.zeros(x.shape) if g is None else np.array(plain(g), np.float64)
             if g.shape != x.shape:
                 raise ShapeError(f"{self.name}: the gradient of {path} has shape {g.shape}, the input {x.shape}")
             found.append(g)
@@ -107,6 +107,10 @@ class Subject:
                 f"{[y.shape for y in outputs]}; they must be the same"
             )
         return weights
+
+
+def copies(arrays: Sequence[Any]) -> Arrays:
+    return [np.array(array) for array in arrays]
 
 
 def fitted(cotangents: Sequence[np.ndarray], outputs: Sequence[Any]) -> list[Any]:
