@@ -36,10 +36,18 @@ def drawn_by(operation):
     return None
 
 
-def calls(operation):
+def calls(operation, made_with=Draw):
     """A Hypothesis strategy of calls of one operation."""
     write = drawn_by(operation)
-    return st.composite(lambda draw: write(Draw(draw)))()
+    return st.composite(lambda draw: write(made_with(draw)))()
+
+
+class Cubes(Draw):
+    """Draws squares and cubes alone: a share that is transposed has the right shape there, and shows by its values."""
+
+    def shape(self, least=0, most=3, smallest=1):
+        sizes = [size for size in (3, 2) if size >= smallest] or [smallest]
+        return (self.pick(*sizes),) * (least + self.number(most - least + 1))
 
 
 def without_calls():
@@ -77,4 +85,4 @@ def squares(operation, rng):
     return Call(key_of(operation), tuple(somewhere(rng, (3, 3), domain) for domain in operation.domain))
 
 
-__all__ = ["OPERATIONS", "Call", "Draw", "calls", "key_of", "squares", "takes_squares", "without_calls"]
+__all__ = ["OPERATIONS", "Call", "Cubes", "Draw", "calls", "key_of", "squares", "takes_squares", "without_calls"]

@@ -12,6 +12,7 @@ from planting import edited
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, backward, functional, gradients, optim, recompute, schedules, tensor, transforms
+from tinygrad_edu.rules import fused_attention
 from transformer import Transformer, TransformerConfig
 from transformer.layers import attention, block, feed_forward, pooling, positions
 
@@ -165,13 +166,13 @@ PLANTS = [
     plant("an output's cotangent is filed under another", backward.file_under, "gathered[index] = g",
           "gathered[0] = g", lambda: slope(lambda x: np.linalg.qr(x)[1], W),
           "test_engine_lifetime.py::test_nothing_of_a_graph_is_left_after_its_loss_goes"),
-    plant("ones for outputs that nobody used", backward.filled, "np.zeros(shape, dtype)", "np.ones(shape, dtype)",
+    plant("ones for outputs that nobody used", backward.filled, "np.zeros((), dtype)", "np.ones((), dtype)",
           lambda: slope(halves, W), rule("second", "linalg.eigvalsh")),
     plant("a second backward replaces the first", tensor.Tensor.backward, "make(Tensor, held._value + g, None)",
           "make(Tensor, g, None)", twice, "test_engine_graph.py::test_a_second_graph_adds_exactly_once_to_a_gradient"),
     plant("a second backward counts the first again", tensor.Tensor.backward, "held._value + g", "held._value * 2 + g",
           twice, "test_engine_graph.py::test_a_second_graph_adds_exactly_once_to_a_gradient"),
-    plant("a gradient is the caller's own array", tensor.as_gradient, "g if alone else np.array(g)", "g",
+    plant("a gradient is the caller's own array", tensor.as_gradient, "g if alone else g.copy()", "g",
           caller_keeps_its_array, "test_engine_graph.py::test_a_gradient_is_never_the_callers_cotangent"),
     plant("no_grad records", tg.no_grad.__wrapped__, "recording=False", "recording=True", under_no_grad,
           "test_engine_safety.py::test_a_loss_that_depends_on_nothing_is_refused"),
@@ -269,10 +270,10 @@ PLANTS = [
           lambda: np.array(schedules.warmup_cosine(1.0, 2, 10, 0.2)(6)),
           optim_test("schedules_pass_through_their_landmarks")),
     # The transformer
-    plant("heads are not joined in order", attention.Attention.forward, "heads.swapaxes(1, 2).reshape", "heads.reshape",
-          lambda: logits(), WRITTEN_OUT),
-    plant("queries and keys exchanged", attention.Attention.forward, "q, k, v = (part", "k, q, v = (part",
-          lambda: logits(), WRITTEN_OUT),
+    plant("heads are not joined in order", fused_attention.join_heads, "np.swapaxes(x, -3, -2)", "x",
+          lambda: logits(), kernel("self_attention")),
+    plant("queries and keys exchanged", functional.self_attention, "q, k, v = split_heads", "k, q, v = split_heads",
+          lambda: logits(), kernel("self_attention")),
     plant("keys do not turn", attention.Attention.forward, "self.rotary(q, start), self.rotary(k, start)",
           "self.rotary(q, start), k", lambda: logits(positions="rotary"),
           model_test("model_of_distances_knows_no_places[rotary]")),

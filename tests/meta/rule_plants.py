@@ -8,7 +8,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from calls import OPERATIONS, calls, checks, squares, takes_squares
+from calls import OPERATIONS, Cubes, Draw, calls, checks, squares, takes_squares
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from planting import like, planted_rule
 
@@ -98,13 +98,13 @@ def derivatives(call):
 
 
 @functools.lru_cache(maxsize=64)
-def drawn(operation, number, examples):
+def drawn(operation, number, examples, made_with=Draw):
     """The calls that Hypothesis draws of an operation from this seed: the same for every plant in it."""
     found = []
 
     @seed(number)
     @settings(max_examples=examples, **QUIET)
-    @given(call=calls(operation))
+    @given(call=calls(operation, made_with))
     def collect(call):
         found.append(call)
 
@@ -150,8 +150,8 @@ def judge(call, number):
 
 def is_killed(plant, number=0, examples=40):
     """Do the suite's own checks of that operation, on calls drawn from this seed, fail under the plant?"""
-    operation = plant.operation
-    square = [squares(operation, np.random.default_rng(number))] if takes_squares(operation) else []
+    operation, rng = plant.operation, np.random.default_rng(number)
+    square = [squares(operation, rng)] if takes_squares(operation) else drawn(operation, number, 6, Cubes)
     for call in itertools.chain(square, few_then_many(operation, number, examples)):
         try:
             with plant.planted():

@@ -32,7 +32,8 @@ def norm(function: Function, tables: int) -> Write:
 
 
 def linear_of(d: Draw) -> Call:
-    shape, width = d.shape(1), d.pick(1, 2, 3)
+    shape = d.shape(1)
+    width = d.pick(shape[-1], 1, 2, 3)
     bias = [d.array((width,))] if d.flag() else []
     return Call(linear, (d.array(shape), d.array((shape[-1], width)), *bias))
 

@@ -110,11 +110,14 @@ def choose(d: Draw) -> Call:
     return Call(np.choose, (picked, tuple(arrays) if d.flag() else arrays), mode)
 
 
+BESIDE = (-1, 1, -1, 1, 0, 5)  # the diagonal itself is the same transposed, so that others are drawn more often
+
+
 def diagonal(function: Function) -> Write:
     def write(d: Draw) -> Call:
         shape = d.shape(2)
         axes = [int(k) - (len(shape) if d.flag() else 0) for k in d.rng.permutation(len(shape))[:2]]
-        keywords = d.options(offset=[-1, 0, 1, 2])
+        keywords = d.options(offset=BESIDE)
         if d.flag():
             keywords |= {"axis1": axes[0], "axis2": axes[1]}
         return Call(function, (d.array(shape),), keywords)
@@ -123,7 +126,7 @@ def diagonal(function: Function) -> Write:
 
 
 def linalg_diagonal(function: Function) -> Write:
-    return lambda d: Call(function, (d.array(d.shape(2)),), d.options(offset=[-1, 0, 1, 5]))
+    return lambda d: Call(function, (d.array(d.shape(2)),), d.options(offset=BESIDE))
 
 
 def diag(function: Function, least: int, most: int) -> Write:
