@@ -47,7 +47,7 @@ def test_first_derivative_is_what_finite_differences_say(operation):
 def test_derivatives_of_square_arguments_are_what_finite_differences_say(operation):
     """A transposed share has the right shape there, and adds up to the right sum."""
 
-    @settings(max_examples=6)
+    @settings(max_examples=10)
     @given(call=calls(operation, Cubes), seed=SEEDS)
     def check(call, seed):
         rng = np.random.default_rng(seed)

@@ -151,7 +151,7 @@ def judge(call, number):
 def is_killed(plant, number=0, examples=40):
     """Do the suite's own checks of that operation, on calls drawn from this seed, fail under the plant?"""
     operation, rng = plant.operation, np.random.default_rng(number)
-    square = [squares(operation, rng)] if takes_squares(operation) else drawn(operation, number, 6, Cubes)
+    square = [squares(operation, rng)] if takes_squares(operation) else drawn(operation, number, 10, Cubes)
     for call in itertools.chain(square, few_then_many(operation, number, examples)):
         try:
             with plant.planted():

@@ -68,8 +68,8 @@ def expand_dims(d: Draw) -> Call:
 
 def broadcast_to(d: Draw) -> Call:
     whole = d.shape()
-    kept = whole[d.pick(*range(len(whole) + 1)) :]
-    part = tuple(1 if d.flag() else size for size in kept)
+    kept = whole[d.number(len(whole) + 1) :] if d.flag() else whole
+    part = tuple(1 if d.pick(False, False, True) else size for size in kept)
     return Call(np.broadcast_to, (d.array(part), whole))
 
 
