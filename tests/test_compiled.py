@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, compile_kernels, gradients
+from tinygrad_edu import Tensor, compile_kernels, gradients, optim
 from tinygrad_edu import compiled as module
 from tinygrad_edu import functional as F
 from tinygrad_edu.rules import fused, fused_rows, loops
@@ -153,6 +153,24 @@ def test_a_model_learns_the_same_compiled(numba):
     assert any(not np.array_equal(a, b) for a, b in zip(found, usual, strict=True))  # the kernels did run
     for ours, theirs in zip(found, usual, strict=True):
         near(ours, theirs, 32)
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS, steps=st.integers(1, 4), decay=st.sampled_from([0.0, 0.1]), decoupled=st.booleans())
+def test_compiled_adam_takes_the_same_steps(numba, seed, steps, decay, decoupled):
+    def walk():
+        weights = [Tensor(x, requires_grad=True) for x in drawn(seed, (3, 5), (7,))]
+        kind = optim.AdamW if decoupled else optim.Adam
+        optimizer = kind(weights, lr=0.1, weight_decay=decay)
+        for k in range(steps):
+            for each, g in zip(weights, drawn(seed + k + 1, (3, 5), (7,)), strict=True):
+                each.grad = Tensor(g * 10.0 ** (k - 2))
+            optimizer.step()
+        memories = [array for name, array in optimizer.state_dict().items() if name[:2] in ("m.", "v.")]
+        return [each.numpy() for each in weights] + memories
+
+    for ours, theirs in zip(compiled(walk), walk(), strict=True):
+        near(ours, theirs, 8)
 
 
 # Without a compiler

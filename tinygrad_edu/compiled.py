@@ -26,8 +26,8 @@ FLAGS = {"exponential": {"contract"}, "share_below": {"contract"}, "highest": FR
 def compile_kernels(on: bool = True) -> None:
     """From now on, in the whole process, float32 goes through compiled kernels; with on=False, through NumPy's again.
 
-    Relu, GELU, softmax, the norms and attention, forward and backward: like NumPy's, their results are within 6e-6 of
-    the exact ones, relative to the largest. Other dtypes and higher derivatives go on as before.
+    Relu, GELU, softmax, the norms and attention, forward and backward, and steps of Adam: like NumPy's, their results
+    are within 6e-6 of the exact ones, relative to the largest. Other dtypes and higher derivatives go on as before.
     Raises ImportError without numba, which `pip install tinygrad_edu[fast]` brings.
     """
     loops.COMPILED.clear()
@@ -53,6 +53,7 @@ def translated() -> dict[str, Loop]:
         **{name: over_numbers(around[name]) for name in ("relu_value", "where_positive", "gelu_value", "gelu_slope")},
         "norm_value": norm_value_by(around["norm_value"]), "norm_slope": norm_slope_by(around["norm_slope"]),
         "norm_weight": norm_weight_by(around["norm_weight"]), "weights_of": weights_of_by(around["weights_of"]),
+        "adam": around["adam"],
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tinygrad_edu.averages import MovingAverage
 from tinygrad_edu.errors import DtypeError, NotTrackedError
 from tinygrad_edu.flat import flat_gradient, spread_gradient
+from tinygrad_edu.rules.loops import adam_compiled
 from tinygrad_edu.schedules import (
     EarlyStopping,
     Plateau,
@@ -222,16 +223,16 @@ class Adam(Optimizer):
             w *= 1 - lr * self.weight_decay
         elif self.weight_decay:
             g = g + self.weight_decay * w
-        m, v = memories
-        beta1, beta2 = self.betas
+        (m, v), (beta1, beta2) = memories, self.betas
+        if adam_compiled(w, g, m, v, self.betas, self.eps, lr, count):
+            return
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
         g *= g  # the piece of the flat buffer is ours
         g *= 1 - beta2
         v += g
-        below = np.sqrt(v)
-        below *= 1 / math.sqrt(1 - beta2**count)
+        below = np.sqrt(v) * (1 / math.sqrt(1 - beta2**count))
         below += self.eps
         np.divide(m, below, out=below)
         below *= lr / (1 - beta1**count)

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_edu.rules.special import ABOVE, BELOW
 
-__all__ = ["COMPILED", "LOOPS", "SCALARS", "or_compiled"]
+__all__ = ["COMPILED", "LOOPS", "SCALARS", "adam_compiled", "or_compiled"]
 
 COMPILED: dict[str, Callable[..., Any]] = {}  # loops by the name of their kernel; compiled.py fills and empties it
 
@@ -174,8 +174,26 @@ def highest(row: Any) -> Any:
     return top
 
 
+def adam(w: Any, g: Any, m: Any, v: Any, kept: Any, taken: Any, root: Any, eps: Any, rate: Any) -> None:
+    """One step of the optimiser of that name, on a piece of its flat buffers. kept: both β; taken: 1 less each."""
+    for i in range(w.size):
+        m[i] = kept[0] * m[i] + taken[0] * g[i]
+        v[i] = kept[1] * v[i] + taken[1] * (g[i] * g[i])
+        w[i] -= rate * (m[i] / (np.sqrt(v[i]) * root + eps))
+
+
+def adam_compiled(w: Any, g: Any, m: Any, v: Any, betas: Any, eps: float, rate: float, count: int) -> bool:
+    """Did a compiled loop take step number `count`? With rate and root corrected for the first steps' bias."""
+    if "adam" not in COMPILED or w.dtype != f32:
+        return False
+    root, rate = 1 / math.sqrt(1 - betas[1] ** count), rate / (1 - betas[0] ** count)
+    kept, taken = np.array(betas, f32), np.array([1 - beta for beta in betas], f32)
+    COMPILED["adam"](w, g, m, v, kept, taken, f32(root), f32(eps), f32(rate))
+    return True
+
+
 SCALARS = (exponential, share_below, highest, share_out)  # what loops call; each calls only those before it
-LOOPS = (relu_value, where_positive, gelu_value, gelu_slope, norm_value, norm_slope, norm_weight, weights_of)
+LOOPS = (relu_value, where_positive, gelu_value, gelu_slope, norm_value, norm_slope, norm_weight, weights_of, adam)
 
 
 def or_compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
