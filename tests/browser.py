@@ -78,11 +78,12 @@ class Browser:
         if tab is not None:
             tab.hear(event["method"], event["params"])
 
-    def open(self, file: Path, width: int = 1200, height: int = 800, dark: bool = False) -> "Tab":
-        """A tab in which the file has been loaded, from file://."""
+    def open(self, page: Path | str, width: int = 1200, height: int = 800, dark: bool = False) -> "Tab":
+        """A tab in which a file has been loaded, from file://, or a page from a server at its http://."""
+        url = page if isinstance(page, str) else Path(page).resolve().as_uri()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        tab = self.tabs[session] = Tab(self, target, session, Path(file).resolve().as_uri())
+        tab = self.tabs[session] = Tab(self, target, session, url)
         for domain in ("Page", "Runtime", "Network", "Log"):
             tab.call(f"{domain}.enable")
         tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -51,6 +51,7 @@ ROWS = {
         "runs",
         "lessons train report troubles",
         "asking drawing learning live options ranks sweep",
+        "play",
         "cli",
         "__init__",
         "__main__",

@@ -246,6 +246,14 @@ def draw_command(args: argparse.Namespace) -> int:
     return drawing.drawn(model, config.task, args)
 
 
+def play_command(args: argparse.Namespace) -> int:
+    from transformer.play import Session
+    from transformer.play.server import serve  # uvicorn and starlette: not before they are needed
+
+    model, config, path = trained(args)
+    return serve(Session(model, config, path.parent.name), args.port)
+
+
 def trained(args: argparse.Namespace) -> tuple[Transformer, TrainConfig, Path]:
     """The model of the run that is asked for, or of the newest."""
     folder = find_run(args.runs, args.run)
@@ -263,7 +271,7 @@ def note(line: str) -> None:
 def parser() -> argparse.ArgumentParser:
     commands = (
         train_command, evaluate_command, ask_command, generate_command, sweep_command, compare_command, report_command,
-        draw_command, learning.lesson_command,
+        draw_command, play_command, learning.lesson_command,
     )  # fmt: skip
     return options.parser({command.__name__.removesuffix("_command"): command for command in commands})
 

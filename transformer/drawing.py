@@ -13,7 +13,7 @@ from tinygrad_edu import Tensor, draw, errors, functional, replay
 from transformer.model import Transformer
 from transformer.tasks import Task
 
-__all__ = ["drawn"]
+__all__ = ["drawn", "loss_of"]
 
 # Part of a block -> the module, and what it takes beside its input.
 PARTS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
@@ -35,10 +35,7 @@ def drawn(model: Transformer, task: Task, args: argparse.Namespace) -> int:
     if not args.output.name:
         raise ValueError(f"output = {str(args.output)!r}: it must name a file, without an ending")
 
-    def loss(tokens: Any) -> Any:
-        logits = model(tokens)
-        return functional.cross_entropy(logits if logits.ndim == 2 else logits[:, -1], np.array(right[:1]))
-
+    loss = loss_of(model, right[:1])
     if args.replay:
         path = args.output.with_name(f"{args.output.name}.html")
         replay(loss(tokens), path)
@@ -65,3 +62,13 @@ def drawn(model: Transformer, task: Task, args: argparse.Namespace) -> int:
         done.append(str(path))
     print(f"{' and '.join(done)}: {args.part} of {args.question}")
     return 0
+
+
+def loss_of(model: Transformer, right: list[int]) -> Callable[[Any], Any]:
+    """The loss of tokens (1, T) as a function to be drawn: how unlikely the model holds the one token in `right`."""
+
+    def loss(tokens: Any) -> Any:
+        logits = model(tokens)
+        return functional.cross_entropy(logits if logits.ndim == 2 else logits[:, -1], np.array(right))
+
+    return loss

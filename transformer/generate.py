@@ -61,7 +61,8 @@ class Reply:
 
     text: str
     tokens: list[int]  # read in the last step: the question, and for a decoder the answer so far
-    probabilities: list[Array]  # (V,) for each token of the answer
+    logits: list[Array]  # (V,) for each token of the answer
+    probabilities: list[Array]  # their softmax
     attention: list[Array]  # (H, T, T) for each block
 
 
@@ -145,10 +146,11 @@ def ask(model: Transformer, question: str, task: Task | None = None) -> Reply:
     answer = generate(model, [tokens], limit)[0]
     seen = tokens + answer[:-1]
     with inference(model):
-        logits, attention = model([seen], return_attention=True)
-        chances = functional.softmax(logits).numpy()[0]  # (V,), or (T, V)
-    steps = chances[None] if chances.ndim == 1 else chances[len(tokens) - 1 :]
-    return Reply(write(answer), seen, list(steps), [weights.numpy()[0] for weights in attention])
+        found, attention = model([seen], return_attention=True)
+    logits = found.numpy()[0]  # (V,), or (T, V)
+    logits = logits[None] if logits.ndim == 1 else logits[len(tokens) - 1 :]
+    chances: Array = functional.softmax(logits)
+    return Reply(write(answer), seen, list(logits), list(chances), [weights.numpy()[0] for weights in attention])
 
 
 def said(

@@ -139,6 +139,8 @@ def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="look closely at these [one of each operation]")
     one.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write the curves there as events, too")
     draw_options(command("draw", "draw the graph of a layer", "model --format html --heat gradient"))
+    one = command("play", "ask, change and watch a model on a page of this machine", "--run encoder-1")
+    one.add_argument("--port", type=int, default=0, metavar="N", help="where the page is [any that is free]")
     one = command("lesson", "list, open and check the lessons and their exercises", "check 1")
     one.add_argument("words", nargs="*", metavar="WORD", help="list, open N, check N [EXERCISE] or progress [list]")
     one.add_argument("--folder", type=Path, default=Path("lessons"), metavar="FOLDER", help="your answers [lessons]")

@@ -15,7 +15,8 @@ LONGEST = 800  # letters of a line: a number in a file may have thousands of dig
 
 __all__ = ["one_blas_thread", "one_line", "reason", "silence"]
 
-EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface"}  # package → the extra that brings it
+# package → the extra that brings it
+EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface", "starlette": "play", "uvicorn": "play"}
 
 
 def one_blas_thread() -> None:

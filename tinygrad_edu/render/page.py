@@ -43,18 +43,20 @@ def page(
     styles: Sequence[str] = (),
     theme: Literal["auto", "light", "dark", "colour-blind"] = "auto",
     images: bool = False,
+    served: bool = False,
 ) -> str:
     """The file's text. title: plain text. body: HTML, in which words from outside were escaped. data: for JSON.
 
     scripts, styles: names of files in this folder, or whole paths. theme: "auto" follows the reader's system.
-    images: may the body show images that are written out in it, as data: URLs.
+    images: may the body show images that are written out in it, as data: URLs. served: may its scripts ask the server
+    that it came from, and show that server's pages in frames.
     Raises ValueError for data with NaN or infinity, which JSON does not have.
     """
     style = "\n".join(asset(name) for name in ("page.css", *styles))
     script = "\n".join(['"use strict";', *(asset(name) for name in ("page.js", *scripts))])
     policy = (
         f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; base-uri 'none'; "
-        "form-action 'none'" + "; img-src data:" * images
+        "form-action 'none'" + "; img-src data:" * images + "; connect-src 'self'; frame-src 'self'" * served
     )
     head = [
         '<meta charset="utf-8">',
