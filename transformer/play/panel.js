@@ -63,7 +63,7 @@ function showReply({ question, answer, right, plain, tokens, asked }) {
 }
 
 function showAttention({ attention, tokens }) {
-  const least = tokens.length > 16 ? "19rem" : tokens.length > 10 ? "13rem" : "";
+  const least = tokens.length > 24 ? "19rem" : tokens.length > 16 ? "13rem" : "";
   const blocks = attention.slice(0, facts.blocks).map((heads, block) => {
     const cards = heads.map((weights, head) => {
       const on = !isOff(block, head);
@@ -191,7 +191,11 @@ function frame(path, words) {
   const page = make("iframe", {
     sandbox: "allow-scripts", title: words, src: `${path}?wish=${encodeURIComponent(JSON.stringify(wish))}`,
   });
-  find("#caption").textContent = `${words} of ${wish.question}${isChanged() ? ", with the changes above" : ""}`;
+  const told = `${words} of ${wish.question}${isChanged() ? ", with the changes above" : ""}`;
+  find("#caption").textContent = `${told}: being drawn …`;
+  page.addEventListener("load", () => {
+    find("#caption").textContent = told;
+  });
   find("#frame").replaceChildren(page);
 }
 

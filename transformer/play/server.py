@@ -86,7 +86,9 @@ def application(session: Session, port: int) -> ASGIApp:
         Route("/replay", told(picture(session.replay))),
     ]
     handlers: Any = {HTTPException: refusal, 500: refusal}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), port)
+    inner = Starlette(routes=routes, exception_handlers=handlers)
+    inner.router.redirect_slashes = False
+    return Guard(inner, port)
 
 
 class Guard:
@@ -189,11 +191,11 @@ def as_json(content: dict[str, Any], status: int = 200) -> Response:
 
 
 def listening(port: int = 0) -> socket.socket:
-    """A socket of the loopback interface; port 0 takes any that is free. Raises OSError where it is taken."""
+    """A socket of the loopback interface; port 0 takes any that is free. Raises OSError where one is taken."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port = {port}: it must be from 0 to 65535")
     try:
         return socket.create_server((HOST, port))
-    except OverflowError:
-        raise ValueError(f"port = {port}: it must be from 0 to 65535") from None
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; choose another --port", f"port {port}") from None
 
