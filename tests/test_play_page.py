@@ -1,4 +1,4 @@
-"""The playground's page in a browser: what a person does there does what it should, and it asks nobody but its server."""
+"""The playground's page in a browser: what a person does there works, and it asks nobody but its server."""
 
 import time
 

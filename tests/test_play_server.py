@@ -40,7 +40,8 @@ def edited(**changes):
 MALFORMED = [
     b"", b" ", b"{", b"[]", b"null", b"true", b"0", b'"text"', b"NaN", b"Infinity", b"\xff\xfe", b"\0" * 99, b"{}{}",
     b"[" * 60_000, b'{"question":' * 5_000, b'{"question": NaN}', b"9" * 60_000, b"'Max(1,6,2)'", b"<script>", b"{'a'}",
-    b'{"edits": [' + b"[" * 30_000, b"x" * 70_000, b'{"question": "' + b"a" * 200_000 + b'"}', "Max(１,6)".encode("utf-16"),
+    b'{"edits": [' + b"[" * 30_000, b"x" * 70_000, b'{"question": "' + b"a" * 200_000 + b'"}',
+    "Max(１,6)".encode("utf-16"),
     {"question": None}, {"question": 1}, {"question": ["Max(1,6,2)"]}, {"question": {"a": 1}}, {"question": True},
     {"path": "../../etc/passwd"}, {"__class__": "x"}, PLAIN | {"name": "x"}, PLAIN | {"": 1}, {"QUESTION": QUESTION},
     PLAIN | {"off": None}, PLAIN | {"off": 1}, PLAIN | {"off": "0.1"}, PLAIN | {"off": [0]}, PLAIN | {"off": [[]]},
@@ -78,7 +79,8 @@ IMPOSSIBLE = [
     PLAIN | {"edits": [{"kind": "scale", "token": 20, "factor": 1}]},
     PLAIN | {"edits": [{"kind": "scale", "token": 5, "factor": HUGE}]},
     PLAIN | {"edits": [{"kind": "scale", "token": 5, "factor": 1e30}] * 3},
-    PLAIN | {"edits": [{"kind": "swap", "tokens": [-1, 3]}]}, PLAIN | {"edits": [{"kind": "swap", "tokens": [0, HUGE]}]},
+    PLAIN | {"edits": [{"kind": "swap", "tokens": [-1, 3]}]},
+    PLAIN | {"edits": [{"kind": "swap", "tokens": [0, HUGE]}]},
     b'{"question": "Max(1,6,2)", "edits": [{"kind": "scale", "token": 5, "factor": 1e999}]}',
 ]  # fmt: skip
 
@@ -87,7 +89,8 @@ ELSEWHERE = [
     ("GET", "/answer", 405), ("PUT", "/answer", 405), ("DELETE", "/", 405), ("POST", "/", 405), ("POST", "/graph", 405),
     ("GET", "/etc/passwd", 404), ("GET", "/../../etc/passwd", 404), ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
     ("GET", "//etc/passwd", 404), ("GET", "/panel.js", 404), ("GET", "/" + "a" * 8_000, 404), ("GET", "/%00", 404),
-    ("GET", "/graph", 400), ("GET", "/graph?wish=1", 400), ("GET", "/replay?wish=%7B", 400), ("GET", "/replay?wish=%FF", 400),
+    ("GET", "/graph", 400), ("GET", "/graph?wish=1", 400), ("GET", "/replay?wish=%7B", 400),
+    ("GET", "/replay?wish=%FF", 400),
     ("POST", "/weights", 400), ("GET", "/answer/", 404), ("BREW", "/answer", 405),
 ]  # fmt: skip
 
@@ -147,10 +150,10 @@ def test_only_its_own_page_may_ask(port):
     own = f"127.0.0.1:{port}"
     assert sent(port, "POST", "/answer", PLAIN, Origin=f"http://localhost:{port}", Host=f"localhost:{port}")[0] == 200
     strangers = [
-        {"Host": "evil.example"}, {"Host": f"evil.example:{port}"}, {"Host": "127.0.0.1"}, {"Host": f"127.0.0.1:{port + 1}"},
-        {"Host": f"{own}.evil.example"}, {"Host": ""}, {"Origin": "https://evil.example"}, {"Origin": "null"},
-        {"Origin": f"https://{own}"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": ""}, {"Sec_Fetch_Site": "cross-site"},
-        {"Sec_Fetch_Site": "same-site"},
+        {"Host": "evil.example"}, {"Host": f"evil.example:{port}"}, {"Host": "127.0.0.1"}, {"Host": ""},
+        {"Host": f"127.0.0.1:{port + 1}"}, {"Host": f"{own}.evil.example"}, {"Origin": "https://evil.example"},
+        {"Origin": "null"}, {"Origin": f"https://{own}"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": ""},
+        {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"},
     ]  # fmt: skip
     for headers in strangers:
         for method, path in (("POST", "/answer"), ("GET", "/graph?wish=%7B%7D")):
