@@ -22,8 +22,10 @@ def targets_of(z):
 
 
 def attention(x):
-    """Of x with itself, under a mask that leaves the first query nothing."""
-    return F.attention(x, x * 0.5, x, np.tri(x.shape[-2], k=-1, dtype=bool))
+    """Of x with itself, under a mask that leaves the first query nothing. Were keys a multiple of the queries, nobody
+    would see them exchanged: the scores would be symmetric.
+    """
+    return F.attention(x, np.tanh(x), x, np.tri(x.shape[-2], k=-1, dtype=bool))
 
 
 def self_attention(heads, what, masked=True):
@@ -31,7 +33,7 @@ def self_attention(heads, what, masked=True):
 
     def f(x):
         T, width = x.shape[-2:]
-        qkv = np.concatenate([x, x * 0.5, x + 1.0], axis=-1).reshape(-1, T, 3 * width)
+        qkv = np.concatenate([x, np.tanh(x), x + 1.0], axis=-1).reshape(-1, T, 3 * width)
         made = F.self_attention(qkv, heads or width, np.tri(T, k=-1, dtype=bool) if masked else None)
         return np.concatenate([made[k].reshape(-1) for k in what])
 

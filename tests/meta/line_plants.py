@@ -272,6 +272,8 @@ PLANTS = [
     # The transformer
     plant("heads are not joined in order", fused_attention.join_heads, "np.swapaxes(x, -3, -2)", "x",
           lambda: logits(), kernel("self_attention")),
+    plant("queries and keys exchanged", functional.self_attention, "q, k, v = split_heads", "k, q, v = split_heads",
+          lambda: logits(positions="alibi"), kernel("self_attention")),
     plant("keys do not turn", attention.Attention.forward, "self.rotary(q, start), self.rotary(k, start)",
           "self.rotary(q, start), k", lambda: logits(positions="rotary"),
           model_test("model_of_distances_knows_no_places[rotary]")),
