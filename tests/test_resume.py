@@ -1,5 +1,6 @@
 """A training that was stopped, at any moment and in any way, ends as if it never had been: bit for bit."""
 
+import dataclasses
 import io
 import json
 import os
@@ -236,6 +237,23 @@ def test_a_loss_that_is_not_finite_names_the_operation_that_began_it_and_keeps_w
         train(CONFIG, tmp_path, on_epoch=spoil)
     monkeypatch.undo()
     holds(tmp_path, undisturbed)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("decay", "message"),
+    [
+        (0.0, r"1, after its last step: the validation loss is nan; .* It began with linear made .*attention\.qkv"),
+        (1e20, r"1, step 1: it leaves NaN or infinity in [\w.]+; try a smaller lr"),
+    ],
+)
+def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_not_saved(tmp_path, decay, message):
+    one_step = dataclasses.replace(
+        CONFIG, optimizer="adamw", lr=1e25, weight_decay=decay, warmup=0, examples=25, batch_size=25
+    )
+    with pytest.raises(TrainingError, match=f"epoch {message}"):
+        train(one_step, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # On the command line

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ class Loop:
     def run(self, on_step: Callable[[float], None] | None = None) -> Iterator[Epoch]:
         """Train to the end, one epoch for each item taken. on_step is called with the loss after every whole step.
 
-        Raises TrainingError when the loss or a gradient is not finite.
+        Raises TrainingError when a loss, a gradient or a weight is not finite.
         """
         while not self.over:
             started = time.perf_counter() - self.seconds
@@ -126,11 +126,13 @@ class Loop:
                 norms = moments.gradient_norms(self.parameters) if last else {}
                 norm = optim.clip_grad_norm(self.parameters, self.config.clip)
         except FloatingPointError as error:  # on all ranks: the sums are the same
-            raise TrainingError(
-                f"{self.place}: {error}; try a smaller lr than {self.config.lr}{self.first_bad_operation(batch)}"
-            ) from None
+            self.diverged(f"{self.place}: {error}", lambda: self.gradient.own(batch, self.optimizer.steps))
         before = self.model.state_dict() if last else {}
-        self.optimizer.step()
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            self.optimizer.step()
+        for name, parameter in self.parameters:
+            if not np.isfinite(parameter.numpy()).all():
+                self.diverged(f"{self.place}: it leaves NaN or infinity in {name}")
         self.optimizer.zero_grad()
         if last:
             ratios = moments.update_ratios(before, self.model.state_dict())
@@ -147,15 +149,16 @@ class Loop:
     def place(self) -> str:
         return f"epoch {len(self.epochs) + 1}, step {len(self.losses) + 1}"
 
-    def first_bad_operation(self, batch: Batch) -> str:
-        """The step once more, looking at every operation; empty where none made the NaN or inf from finite numbers."""
+    def diverged(self, what: str, again: Callable[[], Any] = lambda: None) -> NoReturn:
+        """Raise TrainingError, with the operation that made the first NaN or inf from finite numbers in `again`."""
         found = ""
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"), detect_anomaly():
-                self.gradient.own(batch, self.optimizer.steps)
+                again()
         except errors.NonFiniteError as error:
             found = f". It began with {error}"
-        return next(filter(None, self.comm.gather_words(found)), "")
+        found = next(filter(None, self.comm.gather_words(found)), "")
+        raise TrainingError(f"{what}; try a smaller lr than {self.config.lr}{found}") from None
 
     def refuse_if_apart(self) -> None:
         """Raise TrainingError, on all ranks, unless all have the same weights to the last bit."""
@@ -182,14 +185,19 @@ class Loop:
 
     def measured(self, started: float) -> Epoch:
         """What the epoch that has just ended was like; perf_counter() said `started` at its beginning."""
-        held = self.splits["validation"]
+        held, number = self.splits["validation"], len(self.epochs) + 1
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for here
+            loss = mean_loss(self.model, held, comm=self.comm)
+        if not math.isfinite(loss):
+            where = f"epoch {number}, after its last step"
+            self.diverged(f"{where}: the validation loss is {loss}", lambda: mean_loss(self.model, held))
         found = examined(self.model, held, self.config.task, self.comm)
         entropy = moments.attention_entropy(self.model, held)
         return Epoch(
-            epoch=len(self.epochs) + 1,
+            epoch=number,
             train_loss=math.fsum(self.losses) / len(self.losses),
             train_accuracy=self.right / self.config.examples,
-            validation_loss=mean_loss(self.model, held, comm=self.comm),
+            validation_loss=loss,
             validation_accuracy=found.accuracy,
             operations=found.operations,
             lr=self.optimizer.schedule(self.optimizer.steps - 1),
