@@ -128,6 +128,19 @@ def test_a_file_of_prompts_is_answered_in_its_order_by_every_way_to_generate(run
     assert code == 0 and out.startswith("the fox") and "\nthe dog" in out
 
 
+def test_a_prompt_of_a_file_that_cannot_be_read_is_named_by_its_line(runs, tmp_path, capsys):
+    (tmp_path / "q.txt").write_text("Max(5,12)\n\nMux(3,4)\n")
+    code, out, err = call(capsys, "generate", "--run", "digits", "--batch", str(tmp_path / "q.txt"), runs=runs)
+    assert (code, out) == (2, "") and err.startswith(f"{tmp_path / 'q.txt'}, line 3: unexpected 'Mux' at character 1; ")
+
+
+def test_draw_finds_a_question_of_the_run_s_own_task(runs, tmp_path, capsys):
+    arguments = ["--format", "text", "--output", str(tmp_path / "graph")]
+    for run in ("digits", "text"):
+        code, out, err = call(capsys, "draw", "--run", run, *arguments, runs=runs)
+        assert (code, err) == (0, "") and "graph.txt: attention of " in out
+
+
 WRONG = {
     "both": (["generate", "--beams", "2", "--temperature", "1", "Max(1,2)"], "choose one"),
     "no beam": (["generate", "--beams", "0", "Max(1,2)"], "beams = 0"),

@@ -184,7 +184,7 @@ def test_runs_are_compared_by_what_differs(tmp_path, capsys):
     code, out, _ = call(capsys, "compare", "a", "b", "--runs", tmp_path)
     rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()}
     assert code == 0 and out.rstrip("\n") == comparison([tmp_path / "a", tmp_path / "b"])
-    assert rows["lr"] == ["0.002", "0.5"] and "epochs" in rows and not any("embed_dim" in name for name in rows)
+    assert rows["lr"] == ["0.002", "0.5"] and "epochs done" in rows and not any("embed_dim" in name for name in rows)
 
 
 @pytest.mark.parametrize("arguments", [["sweep"], ["sweep", "--vary", "x=1"], ["sweep", "--ablate", "--resume"],

@@ -16,7 +16,7 @@ from transformer.model import Transformer
 from transformer.tasks import Task
 from transformer.tokens import PAD, InputError
 
-__all__ = ["answered", "as_lines", "lines_of", "prompt"]
+__all__ = ["answered", "as_lines", "lines_of", "prompt", "prompts"]
 
 WORDS = "an empty line or Ctrl-D ends; arrow keys bring back what was asked"
 
@@ -47,6 +47,19 @@ def lines_of(name: str) -> Iterator[str]:
         return
     with open(name, encoding="utf-8", errors="backslashreplace") as file:
         yield from file
+
+
+def prompts(name: str, task: Task) -> list[str]:
+    """The prompts of a file, one a line. Raises ValueError that says which line cannot be read, and why."""
+    found = []
+    for number, line in enumerate(lines_of(name), 1):
+        if line.strip():
+            found.append(line.rstrip("\n"))
+            try:
+                task.check(found[-1])
+            except InputError as error:
+                raise ValueError(f"{name}, line {number}: {error}") from None
+    return found
 
 
 def prompt(answer: Callable[[str], None], hint: str) -> None:

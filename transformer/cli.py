@@ -175,13 +175,13 @@ def generate_command(args: argparse.Namespace) -> int:
     if args.batch is not None:
         if args.questions:
             raise ValueError("--batch reads the prompts from a file: leave out those on the command line")
-        read = [line.rstrip("\n") for line in asking.lines_of(args.batch)]
+        questions = asking.prompts(args.batch, task)
     else:
         typed = sys.stdin.read() if sys.stdin and not args.questions else ""
         read = typed.splitlines() if task.exact else [typed]
-    questions = args.questions or [prompt for prompt in read if prompt.strip()]
-    for question in questions:
-        task.check(question)
+        questions = args.questions or [prompt for prompt in read if prompt.strip()]
+        for question in questions:
+            task.check(question)
     if args.beams is not None:
         if args.temperature is not None:
             raise ValueError("--beams looks for the likeliest answers, and --temperature draws them: choose one")
@@ -243,6 +243,9 @@ def report_command(args: argparse.Namespace) -> int:
 
 def draw_command(args: argparse.Namespace) -> int:
     model, config, _ = trained(args)
+    if args.question is None:
+        test = make_splits(config.task, config.seed, config.decoder)["test"]
+        args.question = test.examples[0].question
     return drawing.drawn(model, config.task, args)
 
 

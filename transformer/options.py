@@ -23,7 +23,6 @@ SWITCHES = {
     "attention_bias": "biases in attention too",
 }
 WANTED = "answer; of a text all"
-QUESTION = "Max(1,6,2)"
 RUNS = Path("runs")
 PIECES = 8  # can be shared out evenly to 1, 2, 4 and 8 processes
 TASK_OPTIONS = ("upper", "arguments")
@@ -191,7 +190,7 @@ def generate_options(one: argparse.ArgumentParser) -> None:
 def draw_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("part", nargs="?", choices=PARTS, default="attention", help=f"{', '.join(PARTS)} [attention]")
     one.add_argument("--layer", type=int, default=0, metavar="K", help="which layer, from 0 [0]")
-    one.add_argument("--question", default=QUESTION, help=f"what is computed [{QUESTION}]")
+    one.add_argument("--question", help="what is computed [one that training has not seen]")
     one.add_argument("--output", type=Path, default=Path("graph"), metavar="PATH", help="without an ending [graph]")
     kinds = ("svg", "html", "png", "pdf", "dot", "json", "text")
     one.add_argument("--format", nargs="+", choices=kinds, metavar="KIND", help=f"{', '.join(kinds)} [dot svg]")

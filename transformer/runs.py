@@ -48,7 +48,7 @@ def new_run(runs: Path, name: str | None, kind: str) -> Path:
     if name is not None:
         folder = runs / checked(name)
         if folder.exists():
-            raise FileExistsError(f"{folder} is there already; choose another name")
+            raise FileExistsError(f"{folder} is there already; choose another name, or go on with it by --resume")
         return folder
     taken = [re.fullmatch(rf"{kind}-(\d+)", path.name) for path in runs.glob(f"{kind}-*")]
     return runs / f"{kind}-{1 + max((int(match[1]) for match in taken if match), default=0)}"

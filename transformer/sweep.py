@@ -156,7 +156,7 @@ def comparison(folders: Sequence[Path], tell: Callable[[str], None] = lambda lin
         if any(value != values[0] for value in values):
             lines.append((name, *map(str, values)))
     epochs = [read_metrics(folder / "metrics.jsonl") for folder in folders]
-    lines.append(("epochs", *(str(len(each)) for each in epochs)))
+    lines.append(("epochs done", *(str(len(each)) for each in epochs)))
     measured: dict[str, Callable[[dict[str, Any]], str]] = {
         "train loss": lambda line: f"{line['train_loss']:.4f}",
         "validation loss": lambda line: f"{line['validation_loss']:.4f}",
