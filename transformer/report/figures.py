@@ -107,6 +107,9 @@ def layers_figure(metrics: Metrics) -> str:
             place.set(title=title, xlabel="epoch", yscale=scale)
             if scale == "log":
                 place.yaxis.set_major_formatter("{x:g}")
+            elif len(series) > 4:  # a curve may lie at any height: room for the legend
+                low, high = place.get_ylim()
+                place.set_ylim(low, high + 0.15 * -(-len(series) // 2) * (high - low))
             by_epoch(place, x)
         for place in places[len(panels) :]:
             place.set_axis_off()
