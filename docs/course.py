@@ -200,8 +200,8 @@ class Exercise(SphinxDirective):
         about = load("checks", lesson).EXERCISES[name]
         count = list(load("checks", lesson).EXERCISES).index(name) + 1
         title = [nodes.Text(f"Exercise {lesson}.{count}: "), nodes.literal("", name)]
-        stars = nodes.inline("", " " + "★" * about.level, classes=["level"])
-        stars["aria-label"] = f"level {about.level} of 3"
+        spoken = f'role="img" aria-label="level {about.level} of 3"'
+        stars = nodes.raw("", f' <span class="level" {spoken}>{"★" * about.level}</span>', format="html")
         box = nodes.admonition("", nodes.title("", "", *title, stars), classes=["exercise"])
         box["ids"].append(f"exercise-{name.replace('_', '-')}")
         self.state.nested_parse(self.content, self.content_offset, box)
