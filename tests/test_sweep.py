@@ -13,7 +13,7 @@ from tinygrad_edu import functional
 from transformer import Transformer, TransformerConfig
 from transformer.cli import main
 from transformer.config import PARTS
-from transformer.sweep import comparison, sweep, variations, varied
+from transformer.sweep import Row, comparison, sweep, table, variations, varied
 from transformer.tasks import DigitTask
 from transformer.train import TrainConfig, train
 
@@ -159,6 +159,14 @@ def test_a_list_as_json_gives_it_back_is_the_same_configuration():
     config = dataclasses.replace(MODEL, without=("norm", "attention"))
     assert TransformerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert config.without == ("attention", "norm")
+
+
+def test_a_table_tells_a_spread_only_of_several_runs():
+    once = Row({"lr": 0.1}, 1, (0.5, 0.0), (1.0, 0.0), 10, 2.0)
+    thrice = dataclasses.replace(once, settings={"lr": 0.2}, runs=3, right=(0.75, 0.125), loss=(0.5, 0.25))
+    _, first, second = table([thrice, once]).splitlines()
+    assert "50.00 %" in first and "1.0000" in first and "±" not in first
+    assert "75.00 % ± 12.50" in second and "0.5000 ± 0.2500" in second
 
 
 # Commands

@@ -134,11 +134,11 @@ def table(rows: Sequence[Row]) -> str:
     """A line for each row, the best last."""
     lines = [("setting", "runs", "right", "validation loss", "parameters", "seconds")]
     for row in sorted(rows, key=lambda row: (row.right[0], -row.loss[0])):
+        right, loss = percent(row.right[0]), f"{row.loss[0]:.4f}"
+        if row.runs > 1:  # one run tells nothing of the spread
+            right, loss = f"{right} ± {100 * row.right[1]:.2f}", f"{loss} ± {row.loss[1]:.4f}"
         lines.append(
-            (
-                name_of(row.settings), str(row.runs), f"{percent(row.right[0])} ± {100 * row.right[1]:.2f}",
-                f"{row.loss[0]:.4f} ± {row.loss[1]:.4f}", f"{row.parameters:,}", f"{row.seconds:.1f}",
-            )
+            (name_of(row.settings), str(row.runs), right, loss, f"{row.parameters:,}", f"{row.seconds:.1f}")
         )  # fmt: skip
     return aligned(lines)
 
