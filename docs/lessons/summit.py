@@ -176,6 +176,10 @@ def side_by_side(*titles):
     return Shown("".join(map(section, titles)))
 
 
+def signed(number):
+    return number.replace("-", "−")
+
+
 def section(title):
     entry, result = TITLES[title], compared(title)
     source = "".join(f"<pre>{html.escape(inspect.getsource(each).rstrip())}</pre>" for each in entry.hand)
@@ -185,14 +189,17 @@ def section(title):
         code, inputs = MACHINE[name]
         latex = derive(code, **inputs).latex
         forward = f"<pre>{html.escape(inspect.getsource(code).rstrip())}</pre>"
-        formula = f'<div class="math notranslate nohighlight">\\[{html.escape(latex)}\\]</div>'
+        formula = (
+            '<div class="math notranslate nohighlight" style="overflow-x: auto" tabindex="0">'
+            f"\\[{html.escape(latex)}\\]</div>"
+        )
         summary = f"{cell(title)}, derived by the machine from its forward code"
         parts.append(fold(summary, forward + formula, opened=True))
     rows = []
     for name, index, *three, measured in result.rows:
-        bar = f"{measured.value:+.10f} ± {measured.error:.0e}"
-        rows.append((f"∂{name}", str(list(index)), *(f"{x:+.10f}" for x in three), bar))
-    header = ("gradient", "at", "by hand", "machine's formula", "autodiff", "differences")
+        four = [signed(f"{x:.7f}") for x in (*three, measured.value)]
+        rows.append((f"d{name}", str(list(index)), *four, signed(f"{measured.error:.0e}")))
+    header = ("", "at", "by hand", "formula", "autodiff", "differences", "±")
     return "".join(parts) + table(header, rows).text
 
 
@@ -202,8 +209,11 @@ def every_formula():
     for title, entry in TITLES.items():
         result = compared(title)
         hand = sum(map(lines_of, entry.hand))
-        apart = [f"{each:.0e}" for each in (*result.off, result.bar)]
-        rows.append((entry.number, title, hand, 0, len(result.rules), *apart))
-    header = ("", "formula", "lines by hand", "lines for autodiff", "rules that ran", "formula − hand",
-              "autodiff − hand", "differences − hand", "error bar")  # fmt: skip
-    return table(header, rows, "Differences relative to the largest element of the gradient")
+        apart = [signed(f"{each:.0e}") if each else "0" for each in (*result.off, result.bar)]
+        rows.append((f"{entry.number} {title}", hand, len(result.rules), *apart))
+    header = ("", "lines", "rules", "formula", "autodiff", "differences", "±")
+    caption = (
+        "lines: of the function by hand; autodiff takes none. rules: how many ran. Then how far each way is from "
+        "the hand, relative to the largest element of the gradient, and the error bar of the differences."
+    )
+    return table(header, rows, caption)
