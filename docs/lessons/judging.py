@@ -47,7 +47,17 @@ def close(found: Any, wanted: Any, what: str, hint: str = "", tolerance: float =
     if not (off <= tolerance * scale).all():
         place = np.unravel_index(int(np.argmax(off > tolerance * scale)), off.shape)
         index = f" at index {tuple(int(each) for each in place)}" if off.ndim else ""
-        raise AssertionError(f"{what}: {array[place]:.6g}{index}, but it should be {right[place]:.6g}.{ending}")
+        one, other = told_apart(array[place], right[place])
+        raise AssertionError(f"{what}: {one}{index}, but it should be {other}.{ending}")
+
+
+def told_apart(one: Any, other: Any) -> tuple[str, str]:
+    """Both numbers with six digits, or with as many as it takes to see that they differ."""
+    for digits in (6, 9, 12, 17):
+        words = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if words[0] != words[1]:
+            break
+    return words
 
 
 def numbers(found: Any, what: str) -> np.ndarray:
