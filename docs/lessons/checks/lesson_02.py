@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from judging import Exercise, call, close, drawn, that
+from judging import Exercise, call, close, drawn, shaped, that
 
 # Checks --------------------------------------------------------------------------------------------
 
@@ -15,7 +15,7 @@ def check_attention(module):
         results = call(module.attention, Q, K, V)
         that(isinstance(results, tuple | list) and len(results) == 2, "return O and A")
         O, A = results
-        close(np.shape(A), (T, S), "the shape of A")
+        shaped(A, (T, S), "the shape of A")
         close(np.sum(A, axis=1), np.ones(T), "the sum of each row of A", "The softmax runs over the keys, axis 1.")
         ratio = [math.exp((Q[i] @ (K[1] - K[0])) / math.sqrt(d)) for i in range(T)]
         close(A[:, 1] / A[:, 0], ratio, "the ratio of two weights of a row", "Scores are divided by √d.")
@@ -39,7 +39,7 @@ def check_score_variance(module):
 def check_causal_mask(module):
     valid = np.array([[True, True, True, True], [True, True, False, False], [True, False, True, True]])
     found = np.asarray(call(module.causal_mask, valid))
-    close(found.shape, (3, 4, 4), "the shape", "One square for each sequence of the batch.")
+    shaped(found, (3, 4, 4), "the shape", "One square for each sequence of the batch.")
     that(found.dtype == bool, f"truth values are wanted, not {found.dtype}")
     for b in range(3):
         for t in range(4):
@@ -54,7 +54,7 @@ def check_split_and_join(module):
     for B, T, D, H in ((2, 3, 8, 4), (1, 4, 4, 1), (2, 2, 6, 3)):
         X = rng.normal(size=(B, T, D))
         heads, joined = call(module.split_and_join, X, H)
-        close(np.shape(heads), (B, H, T, D // H), f"the shape of the heads for {(B, T, D)} and H = {H}")
+        shaped(heads, (B, H, T, D // H), f"the shape of the heads for {(B, T, D)} and H = {H}")
         width = D // H
         for h in range(H):
             close(heads[:, h], X[:, :, h * width : (h + 1) * width], f"head {h} of {H}",

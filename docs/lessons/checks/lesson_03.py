@@ -1,7 +1,7 @@
 """Lesson 3, residual connection, layer norm, feed-forward: what holds for a right answer, and wrong ones."""
 
 import numpy as np
-from judging import Exercise, call, close, drawn, that
+from judging import Exercise, call, close, drawn, shaped, that
 
 # Checks --------------------------------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ def check_layer_norm(module):
     for shape, eps in (((3, 5), 1e-5), ((2, 3, 4), 0.5), ((6,), 1e-3)):
         x, gamma, beta = 3 * rng.normal(size=shape) + 2, rng.normal(size=shape[-1]), rng.normal(size=shape[-1])
         found = np.asarray(call(module.layer_norm, x, gamma, beta, eps))
-        close(found.shape, shape, "the shape")
+        shaped(found, shape, "the shape")
         normed = (found - beta) / gamma
         close(normed.mean(axis=-1), np.zeros(shape[:-1]), f"the mean of each row before γ and β, for shape {shape}",
               "Take the row's mean off.")  # fmt: skip

@@ -1,7 +1,7 @@
 """Lesson 5, output projection: what holds for a right answer, and wrong ones that must be noticed."""
 
 import numpy as np
-from judging import Exercise, call, close, drawn, that
+from judging import Exercise, call, close, drawn, shaped, that
 
 # Checks --------------------------------------------------------------------------------------------
 
@@ -11,7 +11,7 @@ def check_best_bias(module):
     for V, smoothing in ((4, 1.0), (20, 0.1)):
         targets = rng.integers(0, V - 1, 50)  # one token never occurs
         found = np.asarray(call(module.best_bias, targets, V, smoothing))
-        close(found.shape, (V,), "the shape")
+        shaped(found, (V,), "the shape")
         wanted = [(int((targets == v).sum()) + smoothing) / (50 + V * smoothing) for v in range(V)]
         close(np.exp(found) / np.exp(found).sum(), wanted, f"the softmax of the bias for smoothing {smoothing}",
               "Count, add the smoothing to every count, divide by the new sum.")  # fmt: skip
@@ -36,7 +36,7 @@ def check_pool_last(module):
     valid = np.arange(5) < np.array([[5], [2], [1], [0]])
     for mask, what in ((valid, "lengths 5, 2, 1 and 0"), (valid[:, ::-1], "valid positions at the end")):
         found = np.asarray(call(module.pool_last, x, mask))
-        close(found.shape, (4, 3), "the shape")
+        shaped(found, (4, 3), "the shape")
         for b in range(4):
             places = np.flatnonzero(mask[b])
             wanted = x[b, places[-1]] if len(places) else np.zeros(3)
@@ -52,7 +52,7 @@ def check_strongest_tokens(module):
     h = rng.normal(size=(5, 4)) * np.array([[1], [5], [0.1], [1], [2]])
     for count in (1, 3):
         found = np.asarray(call(module.strongest_tokens, h, W, count))
-        close(found.shape, (5, count), "the shape")
+        shaped(found, (5, count), "the shape")
         for n in range(5):
             cosines = [row_cosine(h[n], W[:, v]) for v in range(7)]
             close(found[n], np.argsort(cosines)[::-1][:count], f"the tokens for row {n}, count {count}",

@@ -57,7 +57,7 @@ def check_expected_calibration_error(module):
           "90 % sure, two of three right")  # fmt: skip
     one_bin = np.array([[1.0, 0.0], [0.6, 0.4]])
     close(call(module.expected_calibration_error, one_bin, np.array([0, 1]), 1), 0.8 - 0.5, "all in one bin")
-    close(module.expected_calibration_error(one_bin, np.array([0, 1]), 2), 0.8 - 0.5, "both in the upper of two bins",
+    close(module.expected_calibration_error(one_bin, np.array([1, 0]), 2), 0.8 - 0.5, "both in the upper of two bins",
           "(0.5, 1] is the upper bin: 1 belongs to it.")  # fmt: skip
     rng = drawn(4)
     p = softmax(3 * rng.normal(size=(200, 5)))
@@ -134,6 +134,12 @@ def one_gap_for_all(p, targets, bins):
     return float(abs(p.max(axis=1).mean() - (p.argmax(axis=1) == targets).mean()))
 
 
+def one_has_a_bin_of_its_own(p, targets, bins):
+    sure, right = p.max(axis=1), p.argmax(axis=1) == targets
+    which = np.floor(sure * bins)
+    return float(sum(abs(np.sum(sure[which == k] - right[which == k])) for k in np.unique(which)) / len(p))
+
+
 def all_bins_alike(p, targets, bins):
     sure, right = p.max(axis=1), p.argmax(axis=1) == targets
     which = np.ceil(sure * bins) - 1
@@ -162,5 +168,5 @@ EXERCISES = {
     "expected_calibration_error": Exercise(3, (
         "The bin of a sureness s is `np.ceil(s * bins) - 1`.",
         "Loop over the bins; for one with members, add |mean sureness − share right| × members/N.",
-    ), (one_gap_for_all, all_bins_alike)),
+    ), (one_gap_for_all, all_bins_alike, one_has_a_bin_of_its_own)),
 }  # fmt: skip

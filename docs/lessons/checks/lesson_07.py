@@ -97,7 +97,7 @@ def check_clip(module):
         that(set(found) == set(gradients), "there must be a gradient for each name")
         factor = min(1.0, c / (norm + 1e-6))
         for name, g in gradients.items():
-            hint = "One norm over all tensors; and never longer than before."
+            hint = "One norm over all tensors, 1e-6 added to it; and never longer than before."
             close(found[name], factor * g, f"{name} for c = {c:.3g}, the norm being {norm:.3g}", hint)
     found = module.clip({"a": np.array([1.5]), "b": np.array([2.0])}, 1.0)
     close(found["b"], [0.8], "2.0, where the norm is 2.5 and c is 1", "The factor is 0.4.", 1e-6)

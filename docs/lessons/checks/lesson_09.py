@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from judging import Exercise, call, close, drawn, that
+from judging import Exercise, call, close, drawn, shaped, that
 
 # Checks --------------------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ def check_attention_entropy(module):
         for t in range(int(valid[b].sum())):
             wanted += [-sum(w * math.log(w) for w in weights[b, h, t]) for h in range(2)]
     found = call(module.attention_entropy, weights, valid)
-    close(np.shape(found), (2,), "the shape for two heads")
+    shaped(found, (2,), "the shape for two heads")
     close(found, wanted / 9, "three sequences of 5, 3 and 1 tokens", "Nine rows count, each as much as another.")
 
 
