@@ -17,6 +17,7 @@ EXTRAS = {
     "train": "training a transformer: checkpoints, progress, curves",
     "render": "pictures on a machine without the dot program",
     "fast": "kernels translated by a compiler",
+    "play": "the playground, a page to ask and change a model",
     "tensorboard": "event files for TensorBoard",
     "huggingface": "weights of GPT-2",
     "onnx": "graphs for other programs",

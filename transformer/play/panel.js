@@ -2,7 +2,6 @@
 // nothing, so that undoing is leaving out.
 
 const wish = { question: facts.examples[0] ?? "", off: [], edits: [] };
-let latest = 0; // the number of the last question: an answer to an earlier one comes too late
 let shownStep = 0;
 let numbers = null; // of the parameter in sight
 
@@ -20,19 +19,36 @@ async function post(path, content) {
 
 // Asking -------------------------------------------------------------------------------------------
 
-async function ask() {
-  const number = ++latest;
-  showChanges();
-  const found = await post("/answer", wish);
-  if (number !== latest) return;
-  showProblem(found);
-  if (found.problem) return;
-  showReply(found);
-  showAttention(found);
-  showLogits(found);
+/** A function that asks; called again before the answer has come, it asks anew then, and shows the last answer alone. */
+function following(question, show) {
+  let busy = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (busy) return;
+    busy = true;
+    while (again) {
+      again = false;
+      const found = await question();
+      if (!again) show(found);
+    }
+    busy = false;
+  };
 }
 
+const ask = following(
+  () => post("/answer", wish),
+  (found) => {
+    showProblem(found);
+    if (found.problem) return;
+    showReply(found);
+    showAttention(found);
+    showLogits(found);
+  },
+);
+
 function changed() {
+  showChanges();
   ask();
   showWeights();
 }
@@ -165,17 +181,19 @@ function numberOf(selector) {
 
 // A weight -----------------------------------------------------------------------------------------
 
-async function showWeights() {
-  const name = find("#name").value;
-  const found = await post("/weights", { ...wish, question: "", name });
-  if (found.problem || name !== find("#name").value) return;
-  numbers = found.rows;
-  find("#row").max = numbers.length - 1;
-  find("#column").max = numbers[0].length - 1;
-  choose(Number(find("#row").value), Number(find("#column").value));
-}
+const showWeights = following(
+  () => post("/weights", { ...wish, question: "", name: find("#name").value }),
+  (found) => {
+    if (found.problem) return; // an edit that cannot be: the question has the same problem, and tells it
+    numbers = found.rows;
+    find("#row").max = numbers.length - 1;
+    find("#column").max = numbers[0].length - 1;
+    choose(Number(find("#row").value), Number(find("#column").value));
+  },
+);
 
 function choose(row, column) {
+  if (numbers === null) return;
   const i = Math.max(0, Math.min(row, numbers.length - 1));
   const j = Math.max(0, Math.min(column, numbers[0].length - 1));
   find("#row").value = i;

@@ -183,7 +183,7 @@ async def refusal(request: Request, error: Exception) -> Response:
 
 
 def as_json(content: dict[str, Any], status: int = 200) -> Response:
-    """ASCII alone: half a character in a question can be sent back."""
+    """An answer in JSON; a number that is none would be a mistake of ours, and raises."""
     return Response(json.dumps(content, allow_nan=False), status, media_type="application/json")
 
 
