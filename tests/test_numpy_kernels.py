@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import Tensor, definitions, gradients
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.rules.fused import exact_slope, factor, sigmoid, silu
+from tinygrad_edu.rules.indexing import scatter
 from tinygrad_edu.rules.products import summed
 
 KERNELS = [operation for operation in registry().values() if getattr(operation, "kernel", None) is not None]
@@ -107,6 +108,29 @@ def test_the_slope_of_a_sigmoid_keeps_its_digits_on_both_sides(x):
     t = Tensor([x], requires_grad=True)
     sigmoid(t).backward(np.ones(1))
     np.testing.assert_allclose(t.grad.numpy(), exact_slope(np.array([x])), rtol=2e-14)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float16, 1), (np.float32, 3), (np.float64, 6), (np.longdouble, 6)])
+def test_the_slope_of_a_sigmoid_loses_no_more_bits_than_its_rule_says(dtype, bits):
+    x = np.linspace(-9, 9, 2001).astype(dtype)
+    t = Tensor(x, requires_grad=True)
+    sigmoid(t).backward(np.ones_like(x))
+    e = np.exp(-np.abs(x.astype(np.longdouble)))
+    error = np.abs(t.grad.numpy() / (e / (1 + e) ** 2) - 1)
+    assert np.max(error) <= np.finfo(dtype).eps * (2**bits * 0.75 + 1)  # 1 - σ is off as far as σ is, by 3/4 of a unit
+
+
+PLACES = st.sampled_from([-3, -2, -1, 0, 1, 2])
+
+
+@given(picks=st.lists(st.tuples(PLACES, PLACES, st.integers(-9, 9)), min_size=300, max_size=310))
+def test_many_picks_by_row_and_column_are_added_up_where_they_came_from(picks):
+    rows, columns, g = np.array(picks).T
+    expected = np.zeros((3, 3))
+    np.add.at(expected, (rows, columns), g)
+    found = scatter(g.astype(np.float64), (rows, columns), (3, 3))
+    assert found.base is None
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_factor_is_read_off_a_product_and_worked_out_where_that_cannot_be():

@@ -69,8 +69,10 @@ def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
 
 
 def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted: Any = True) -> None:
-    wrong = counted & ((ids < 0) | (ids >= size))
-    if wrong.any():
+    wrong = (ids < 0) | (ids >= size)
+    if counted is not True:
+        wrong &= counted
+    if np.count_nonzero(wrong):
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         at = f" at position {place[0] if len(place) == 1 else place}" if place else ""
         reject(RangeError, f"{function}: {what} {ids[place]}{at} is outside [0, {size})")

@@ -67,16 +67,20 @@ def sigmoid_value(x: Any) -> Any:
 
 
 HOLDS = {2: 11.0, 4: 88.0}  # e to this power is held; by itemsize
+LET_PASS = {2: 1, 4: 3}  # bits
 
 
 @by_pieces
 def sigmoid_slope(g: Any, z: Any, x: Any) -> Any:
-    """σ' = σ (1−σ), but where σ is nearly 1, and the difference has lost its digits, e/(1+e)² with e = e^−|x|."""
+    """σ' = σ (1−σ); but where σ is so near 1 that the difference has lost its digits, e/(1+e)² with e = e^−|x|.
+
+    1−σ = 2⁻ᵏ has lost k bits of σ's. That much is let pass, by dtype: 1 of 11, 3 of 24, 6 of 53.
+    """
     if type(x) is not np.ndarray:
         return g * exact_slope(x)
     slope = 1.0 - z
     slope *= z
-    lost = z > 1 - 2**-6  # up to there, six bits at most
+    lost = z > 1 - 2.0 ** -LET_PASS.get(x.dtype.itemsize, 6)
     if np.count_nonzero(lost):
         slope[lost] = exact_slope(x[lost])
     slope *= g

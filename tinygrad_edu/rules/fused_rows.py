@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.primitive import primitive
 from tinygrad_edu.rules.loops import or_compiled
-from tinygrad_edu.rules.pieces import by_pieces, inner, over_rows, sums
+from tinygrad_edu.rules.pieces import by_pieces, exact_in_products, inner, over_rows, sums
 
 __all__ = ["cross_entropy", "layer_norm", "log_softmax", "logsumexp", "rms_norm", "softmax"]
 
@@ -44,8 +44,10 @@ def below_top(x: Any) -> Any:
 
     x − log Σ eˣ for x = (250, 0) is 250 − 250; after the shift it is −log(1 + e⁻²⁵⁰).
     """
-    top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
-    return x - np.where(np.abs(top) == np.inf, 0.0, top).astype(x.dtype, copy=False)
+    top = np.maximum.reduce(x, axis=-1, keepdims=True, initial=-np.inf)
+    if np.count_nonzero(np.isinf(top)):
+        top = np.where(np.isinf(top), 0.0, top).astype(x.dtype, copy=False)
+    return x - top
 
 
 def total(e: Any) -> Any:
@@ -205,7 +207,8 @@ def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0
     count, classes = scores.shape
     d = softmax(scores)
     if type(d) is np.ndarray:  # in place
-        d -= smoothing / classes
+        if smoothing:
+            d -= smoothing / classes
         d[np.arange(count), targets] -= 1 - smoothing
     else:
         wanted = np.full(scores.shape, smoothing / classes, scores.dtype)
@@ -218,4 +221,5 @@ def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0
 @primitive(cross_entropy_scores)
 def cross_entropy(scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """Mean of −log softmax(scores)[target]. scores (N, V), targets (N,) int, N > 0."""
-    return np.mean(losses(scores, targets[:, None], smoothing))
+    each = losses(scores, targets[:, None], smoothing)
+    return np.sum(each) / each.size if exact_in_products(each) else np.mean(each)  # the first in half the time

@@ -49,14 +49,30 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
         np.add.at(out, index, g)
         return out
     size = math.prod(shape)
-    where = np.arange(size).reshape(shape)[index]
+    where = numbered(index, shape)
     weights = np.broadcast_to(g, where.shape).ravel()
-    return np.bincount(where.ravel(), weights, minlength=size).reshape(shape).astype(g.dtype, copy=False)
+    added = np.bincount(where.ravel(), weights, minlength=size).astype(g.dtype, copy=False)
+    added.resize(shape, refcheck=False)  # in place, where reshape gives a view, which a leaf's gradient may not be
+    return added
 
 
 scattered: Callable[..., Any] = scatter.__wrapped__  # type: ignore[attr-defined]  # the same, of plain arrays
 PLAIN = frozenset((np.ndarray, np.float64))
 FEW = 1 << 8  # elements: one at a time, they take less than to number all of them does
+
+
+def numbered(index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The places that an index picks, counted through the whole array."""
+    if type(index) is tuple and len(index) == len(shape) and all(map(is_places, index)):
+        where = 0
+        for places, size in zip(index, shape, strict=True):
+            where = where * size + (np.where(places < 0, places + size, places) if places.min() < 0 else places)
+        return where
+    return np.arange(math.prod(shape)).reshape(shape)[index]
+
+
+def is_places(part: Any) -> bool:
+    return type(part) is np.ndarray and part.dtype == np.intp and part.size > 0
 
 
 def is_short_table(index: Any, shape: tuple[int, ...], itemsize: int) -> bool:

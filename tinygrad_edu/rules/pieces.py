@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["by_pieces", "inner", "over_rows", "rows_of", "sums"]
+__all__ = ["by_pieces", "exact_in_products", "inner", "over_rows", "rows_of", "sums"]
 
 PIECE = 1 << 17  # bytes of one array: four of them fit into a core's cache
 SHORT = 64  # numbers: for shorter rows vecdot takes up to three times as long as a product and its sums

@@ -35,8 +35,9 @@ BELOW = (
 
 
 def polynomial(u: Any, coefficients: tuple[float, ...]) -> Any:
-    total = np.full_like(u, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
+    total = np.asarray(u * coefficients[-1])  # 0-d stays an array
+    total += coefficients[-2]
+    for coefficient in coefficients[-3::-1]:
         total *= u
         total += coefficient
     return total
@@ -48,14 +49,19 @@ def erf_value(x: Any) -> Any:
     dtype = np.result_type(x.dtype, np.float32)
     if dtype == np.float32:
         return narrow(x.astype(dtype, copy=False)).astype(x.dtype if x.dtype.kind == "f" else dtype, copy=False)[()]
-    size = np.abs(x).astype(dtype)
-    near = np.minimum(size, 1.0)
-    far = np.clip(size, 1.0, 6.0)
-    s = (far - 2.0) / (far + 2.0)
-    inner = near * polynomial(2.0 * near * near - 1.0, NEAR)
-    outer = 1.0 - np.exp(-far * far) * polynomial((12.0 * s - 1.0) / 5.0, FAR)
-    out = np.where(np.isnan(size), size, np.where(size <= 1.0, inner, outer))
-    return np.copysign(out, x).astype(x.dtype if x.dtype.kind == "f" else dtype)[()]
+    size = np.abs(np.atleast_1d(x)).astype(dtype, copy=False)
+    near = np.minimum(size, 1.0)  # NaN stays NaN
+    out = near * polynomial(2.0 * near * near - 1.0, NEAR)
+    beyond = size > 1.0
+    if np.count_nonzero(beyond):  # mostly few: the longer fit, and its exponential, for these alone
+        out[beyond] = outer(np.minimum(size[beyond], 6.0))
+    return np.copysign(out.reshape(x.shape), x)[()]
+
+
+def outer(x: Any) -> Any:
+    """erf(x), 1 <= x <= 6."""
+    s = (x - 2.0) / (x + 2.0)
+    return 1.0 - np.exp(-x * x) * polynomial((12.0 * s - 1.0) / 5.0, FAR)
 
 
 def narrow(x: Any) -> Any:
