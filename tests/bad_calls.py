@@ -195,6 +195,8 @@ UNKNOWN = {
     "where= of a ufunc": (lambda: np.exp(x, where=data > 0), E.UnsupportedError, r"np\.where\(mask"),
     "dtype= of a ufunc": (lambda: np.exp(x, dtype=np.float32), E.UnsupportedError, "dtype="),
     "axes= of matmul": (lambda: np.matmul(m, m.T, axes=[0, 1, 2]), E.UnsupportedError, "axes="),
+    "order='A' of reshape": (lambda: np.reshape(m, (3, 2), order="A"), E.UnsupportedError, "'A'.*write 'C' or 'F'"),
+    "order='K' of ravel": (lambda: m.ravel(order="K"), E.UnsupportedError, "'K'.*write 'C' or 'F'"),
     "order= of sort": (lambda: np.sort(x, order="a"), E.UnsupportedError, "order="),
     "weights= of quantile": (lambda: np.quantile(x, 0.5, weights=data), E.UnsupportedError, "cumsum"),
     "no such attribute": (lambda: x.foo, AttributeError, "foo"),

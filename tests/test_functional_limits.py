@@ -27,6 +27,7 @@ CALLS = {
     "cross_entropy": (lambda x: F.cross_entropy(x, [0, 2], label_smoothing=0.1), (2, 3)),
     "mse": (F.mse, (2, 3), (2, 3)),
     "attention": (F.attention, (2, 3), (4, 3), (4, 2)),
+    "self_attention": (lambda x: F.self_attention(x, 2)[0], (1, 3, 6)),
     "conv1d": (F.conv1d, (1, 2, 5), (3, 2, 2)),
     "conv2d": (F.conv2d, (1, 2, 4, 4), (3, 2, 2, 2)),
     "avg_pool1d": (lambda x: F.avg_pool1d(x, 2), (1, 2, 4)),
@@ -37,8 +38,11 @@ CALLS = {
 LISTED = [name for name in CALLS if "conv" not in name and "pool" not in name]
 
 
-def test_every_function_is_tried():
-    assert set(CALLS) == set(F.__all__)
+MOVES = {"join_heads", "split_heads"}  # elements go elsewhere, of any dtype, and nothing is computed
+
+
+def test_every_function_that_computes_is_tried():
+    assert set(CALLS) == set(F.__all__) - MOVES
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,6 +1,7 @@
 """Random programs: one value on arrays and Tensors, right gradients, rich in structure, small when they fail."""
 
 import operator
+import pkgutil
 from collections import Counter
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, functional, primitive, vjp
+from tinygrad_edu import Tensor, functional, primitive, testing, vjp
 from tinygrad_edu.errors import ShapeError, UnsupportedError
 from tinygrad_edu.numerics import directional_derivative
 from tinygrad_edu.operation import REAL, Domain
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing import gradcheck
-from tinygrad_edu.testing.programs import Program, Ref, Step, programs
+from tinygrad_edu.testing.random_programs import Program, Ref, Step, programs
 from tinygrad_edu.testing.written import WRITTEN
 from tinygrad_edu.tree import flatten
 
@@ -288,3 +289,10 @@ def test_an_operation_that_cannot_be_called_is_refused(function, message):
 def test_a_wrapped_operation_is_taken():
     (program,) = sample(programs([lambda x: np.linalg.svd(x + 4.0 * np.eye(2))[1]], shape=(2, 2)), 1)[:1]
     assert gradcheck(program, *program.inputs).ok
+
+
+def test_no_module_of_the_kit_hides_what_the_kit_exports():
+    """An imported submodule becomes an attribute of its package, and would stand where the function did."""
+    modules = {module.name for module in pkgutil.iter_modules(testing.__path__)}
+    assert {"random_programs", "strategies"} <= modules
+    assert modules.isdisjoint(testing.__all__)

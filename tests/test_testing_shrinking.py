@@ -13,7 +13,7 @@ from tinygrad_edu.errors import AutodiffError
 from tinygrad_edu.operation import sequence_plan
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.rules.indexing import getitem
-from tinygrad_edu.testing.programs import programs
+from tinygrad_edu.testing.random_programs import programs
 
 
 @contextmanager

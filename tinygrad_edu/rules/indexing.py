@@ -61,7 +61,7 @@ PLAIN = frozenset((np.ndarray, np.float64))
 FEW = 1 << 8  # elements: one at a time, they take less than to number all of them does
 
 
-def numbered(index: Any, shape: tuple[int, ...]) -> np.ndarray:
+def numbered(index: Any, shape: tuple[int, ...]) -> Any:
     """The places that an index picks, counted through the whole array."""
     if type(index) is tuple and len(index) == len(shape) and all(map(is_places, index)):
         where = 0

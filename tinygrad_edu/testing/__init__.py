@@ -21,7 +21,7 @@ from tinygrad_edu.testing.report import Check, Finding, GradientError, GradRepor
 
 if TYPE_CHECKING:
     from tinygrad_edu.testing.battery import gradient_test
-    from tinygrad_edu.testing.programs import Program, programs
+    from tinygrad_edu.testing.random_programs import Program, programs
     from tinygrad_edu.testing.strategies import (
         arrays,
         axes,
@@ -66,7 +66,7 @@ __all__ = [
 
 # What needs Hypothesis, imported when it is first used: a report needs NumPy alone, and so does the pytest plugin.
 _DRAWN = "arrays axes broadcastable calls cotangents distinct indices permutations shapes tied".split()
-_LATER = {"gradient_test": "battery", "Program": "programs", "programs": "programs"}
+_LATER = {"gradient_test": "battery", "Program": "random_programs", "programs": "random_programs"}
 _LATER |= dict.fromkeys(_DRAWN, "strategies")
 
 
