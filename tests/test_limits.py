@@ -26,6 +26,8 @@ GROWING = {
     "einsum": lambda: np.einsum("i,j->ij", x, x), "take": lambda: np.take(x, places), "index": lambda: x[places],
     "take_along_axis": lambda: np.take_along_axis(x[None], places, 1), "stack": lambda: np.stack([x] * N),
     "concatenate": lambda: np.concatenate([x] * N), "tensordot": lambda: np.tensordot(x, x, 0),
+    "einsum by numbers": lambda: np.einsum(x, [0], x, [1]), "einsum, no arrow": lambda: np.einsum("i,j", x, x),
+    "floor_divide": lambda: x // column, "full_like": lambda: np.full_like(x, 1.0, shape=(N, N)),
     "self_attention": lambda: functional.self_attention(column[None] * np.ones(3), 1),
     "jacobian": lambda: jacobian(np.sin)(np.ones(N)), "hessian": lambda: hessian(lambda t: (t * t).sum())(np.ones(N)),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
+from tinygrad_edu.rules.products import spelled_out
 
 __all__ = ["EXTENTS", "broadcast"]
 
@@ -80,11 +81,11 @@ def picked(x: Any, index: Any) -> tuple[int, ...] | None:
 
 
 def summed(subscripts: str, *operands: Any) -> tuple[int, ...] | None:
-    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    if not arrow or "." in subscripts or math.prod([x.size for x in operands]) <= MANY:
+    if math.prod([x.size for x in operands]) <= MANY:
         return None
+    terms, output = spelled_out(subscripts, tuple([x.ndim for x in operands]))
     sizes: dict[str, int] = {}
-    for letters, x in zip(inputs.split(","), operands, strict=True):
+    for letters, x in zip(terms, operands, strict=True):
         sizes.update(zip(letters, x.shape, strict=True))
     return tuple(sizes[letter] for letter in output)
 
@@ -94,5 +95,6 @@ EXTENTS: dict[Any, Extent] = {
     np.tile: tiled, np.repeat: repeated, np.pad: padded, np.diag: diagonal, np.einsum: summed,
     np.outer: lambda a, b: (np.size(a), np.size(b)), np.diagflat: flat, np.take: gathered,
     np.take_along_axis: gathered_along,
-    operation_of(getitem).function: picked,
+    operation_of(getitem).function: picked, np.floor_divide: broadcast,
+    np.full_like: lambda *_, shape=None, **__: None if shape is None else tuple(np.atleast_1d(shape).tolist()),
 }  # fmt: skip

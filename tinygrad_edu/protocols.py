@@ -44,6 +44,8 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
         return compose(kind, operation, args, kwargs)
     if isinstance(operation, Constant):
         plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
+        if function in EXTENTS:
+            refuse_growth(operation, *plain)
         try:
             value = function(*plain[0], **plain[1])
         except Exception as error:

@@ -13,7 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from tinygrad_edu.primitive import composite, derivative
 from tinygrad_edu.rules.pieces import rows_of
 
-__all__ = ["as_operand", "mT", "matmul_left", "matmul_right", "with_subscripts"]
+__all__ = ["as_operand", "mT", "matmul_left", "matmul_right", "spelled_out", "with_subscripts"]
 
 
 def mT(x: Any) -> Any:
