@@ -176,25 +176,29 @@ def side_by_side(*titles):
     return Shown("".join(map(section, titles)))
 
 
+def listing(function):
+    source = html.escape(inspect.getsource(function).rstrip())
+    return f'<pre style="overflow-x: auto" tabindex="0">{source}</pre>'
+
+
 def signed(number):
     return number.replace("-", "−")
 
 
 def section(title):
     entry, result = TITLES[title], compared(title)
-    source = "".join(f"<pre>{html.escape(inspect.getsource(each).rstrip())}</pre>" for each in entry.hand)
+    source = "".join(map(listing, entry.hand))
     where = ", ".join(f"<code>tests/{each.__module__.replace('.', '/')}.py</code>" for each in entry.hand)
     parts = [fold(f"{cell(title)}, by hand: {where}", source)]
     for name in entry.machine:
         code, inputs = MACHINE[name]
         latex = derive(code, **inputs).latex
-        forward = f"<pre>{html.escape(inspect.getsource(code).rstrip())}</pre>"
         formula = (
             '<div class="math notranslate nohighlight" style="overflow-x: auto" tabindex="0">'
             f"\\[{html.escape(latex)}\\]</div>"
         )
         summary = f"{cell(title)}, derived by the machine from its forward code"
-        parts.append(fold(summary, forward + formula, opened=True))
+        parts.append(fold(summary, listing(code) + formula, opened=True))
     rows = []
     for name, index, *three, measured in result.rows:
         four = [signed(f"{x:.7f}") for x in (*three, measured.value)]
