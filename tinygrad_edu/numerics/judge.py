@@ -214,8 +214,8 @@ def judge_rough(
     if claimed and agrees_elsewhere(line, claimed, floor):
         return told(line, claimed, best, allowed, "unreliable", "right at wide steps only: f is rough at small ones")
     jump, still = stair(line)
-    slopes = max(abs(claimed), abs(best.value))  # both so small that x would have to move further to be seen to move f
-    if jump and (claimed == 0.0 < stair_height(line) or slopes * still <= jump):
+    flat = abs(best.value) <= VAGUE * abs(claimed)  # in longdouble f's last digit may be taken for a slope
+    if jump and (claimed == 0.0 < stair_height(line) or flat and abs(claimed) * still <= jump):
         return told(line, claimed, best, allowed, "unreliable", "f stands still around x and moves in jumps beyond")
     if not line.moves_at_all and abs(claimed) * line.top <= EPSILON * largest(line.weights) * largest(line.xs):
         return told(line, claimed, best, allowed, "unreliable", "f stands still, and the claim is below its last digit")
