@@ -8,4 +8,5 @@ WORKLOAD = steps(
     about="The graph of W1 on next to no numbers (batch 4, 8 tokens, width 8): what recording, dispatch and the walk "
     "back cost, which a large model does not notice and a small one does.",
     counted=False,
+    quick=(),
 )
