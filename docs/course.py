@@ -112,7 +112,7 @@ def contents():
         title = re.search(r"^# (.+)$", text, re.M)[1]
         time = re.search(r"^\*\*Time needed:\*\* ([^,.]+)", text, re.M)[1]
         rows.append(f"| [{title}](../lessons/{page.name}) | {time} | {len(re.findall('^:::.exercise', text, re.M))} |")
-    return "\n".join([*rows, "", "```{toctree}", ":maxdepth: 1", *(page.stem for page in pages()), "```", ""])
+    return "\n".join([*rows, "", "```{toctree}", ":hidden:", *(page.stem for page in pages()), "```", ""])
 
 
 # Links to the code ---------------------------------------------------------------------------------

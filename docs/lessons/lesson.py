@@ -25,7 +25,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LESSONS = Path(__file__).resolve().parent
 ROOT = LESSONS.parents[1]
 MADE = LESSONS.parent / "reference"  # what builds make; git ignores it
-sys.path[:0] = [str(folder) for folder in (ROOT, ROOT / "tests") if str(folder) not in sys.path]  # by_hand lies there
+# This checkout; by_hand, which lies in tests/; the derived formulas, which the site makes in docs/.
+sys.path[:0] = [str(each) for each in (ROOT, ROOT / "tests", ROOT / "docs") if str(each) not in sys.path]
 
 import numpy as np  # noqa: E402
 
