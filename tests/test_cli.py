@@ -218,7 +218,7 @@ def test_a_damaged_checkpoint_is_refused_by_the_name_of_the_tensor(runs, capsys)
     assert (code, out) == (2, "") and "last.safetensors: tensor 'output.weight' is damaged" in err
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "ask", "generate", "draw"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "ask", "generate", "draw", "play"])
 def test_every_command_has_help_with_an_example_that_parses(capsys, command):
     assert main([command, "--help"]) == 0
     example = capsys.readouterr().out.split("example: python -m transformer ")[1]

@@ -63,7 +63,9 @@ function showProblem({ problem, place }) {
 
 function showReply({ question, answer, right, plain, tokens, asked }) {
   const short = right === null ? question : question.replace(/\s+/g, "");
-  find("#answer").textContent = right === null ? short + answer : `${short} = ${answer || "nothing"}`;
+  const whole = right === null ? short + answer : `${short} = ${answer || "nothing"}`;
+  find("#answer").textContent = whole;
+  find("#reply").classList.toggle("long", whole.length > 40);
   const words = [];
   if (right !== null && answer === right) words.push(make("b", { class: "right" }, "✓ right"));
   else if (right !== null) words.push(make("b", { class: "wrong" }, "✗ wrong"), `, it is ${right}`);
