@@ -158,3 +158,10 @@ def test_an_einsum_of_two_is_the_same_as_a_product_of_matrices(subscripts, x, y)
     found = summed(subscripts, x, y)
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("f", [np.var, np.std])
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_ddof_is_the_same_in_kernel_and_definition(f, ddof):
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    assert_one(lambda x: [f(x, axis=1, ddof=ddof)], [x], 0)
