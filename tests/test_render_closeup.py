@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tinygrad_edu import Tensor, functional
+from tinygrad_edu import Tensor, functional, graph
 from tinygrad_edu.backward import reachable
 from tinygrad_edu.render import draw
 from tinygrad_edu.render.closeup import EACH, closeup, closeups
@@ -45,6 +45,17 @@ def result(made):
 def expected(call, made):
     value = np.asarray(call.value)
     return value.ravel() if made.element is None else value[made.element]
+
+
+def test_no_scalar_loses_its_value_where_other_threads_record_at_the_same_time(monkeypatch):
+    """They take numbers of nodes in between: as many as they like, before each of ours."""
+    (call,) = heard(functional.softmax, X)
+    alone = opened(call).view
+    count, skips = graph.next_number, np.random.default_rng(0)
+    monkeypatch.setattr(graph, "next_number", lambda: [count() for _ in range(skips.integers(1, 4))][-1])
+    among_others = opened(call).view
+    assert [node.value for node in among_others.nodes] == [node.value for node in alone.nodes]
+    assert all(node.value is not None for node in alone.nodes if node.label != "stack")
 
 
 @given(programs(steps=6))

@@ -6,6 +6,8 @@ larger one the first element, (0, ..., 0), for which the first row and column of
 
 from __future__ import annotations
 
+import bisect
+import operator
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -146,10 +148,10 @@ def expanded(
 ) -> tuple[View, np.ndarray] | None:
     """The graph with the value of every scalar, and the numbers that come out."""
     cells = [scalars(each, name) if is_float(each) else each for each, name in zip(given, names, strict=True)]
-    values: dict[int, Any] = {}  # by the number of the node that will be recorded
+    heard: list[tuple[int, Any, Any]] = []  # a number below that of the node that will be recorded, operation, value
 
     def watch(operation: Any, args: Any, keywords: Any, value: Any) -> None:
-        values[next_number() + 1] = value
+        heard.append((next_number(), operation, value))
 
     token = STATE.set(STATE.get().but(watch=watch))
     try:
@@ -164,7 +166,10 @@ def expanded(
     leaves = {cell._node: cell for each in cells if is_float(each) for cell in each.ravel()}
     facts: Facts = {}
     for node in reachable([made._node]):
-        known = leaves.get(node) if node.plan is None else values.get(node.number)
+        known: Any = leaves.get(node)
+        if node.plan is not None:  # the last that was heard before it: other threads may have taken numbers between
+            _, operation, value = heard[bisect.bisect(heard, node.number, key=operator.itemgetter(0)) - 1]
+            known = value if operation is node.operation else None
         if (fact := fact_of(known)) is not None:
             facts[node] = fact
     view = numbered(made, facts)[0]
