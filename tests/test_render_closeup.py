@@ -158,7 +158,7 @@ def node(title):
 @needs_graphviz
 def test_one_clicks_from_module_to_operation_to_scalars(browser, tmp_path):
     model = Transformer(TransformerConfig(vocab_size=20, num_layers=2), seed=0)
-    draw(model, TOKENS, path=tmp_path / "model.html")
+    draw(model, TOKENS, path=tmp_path / "model.html", depth=1)  # blocks are open, what is in them closed
     _, _, _, calls = run(model, (TOKENS,), keep=True)
     call = next(call for call in calls.values() if call.operation.name == "linear")
     with browser.open(tmp_path / "model.html") as tab:
