@@ -76,7 +76,8 @@ def test_the_sixty_lines_give_the_gradients_of_the_engine(numbers, ways):
     for way, a, b in ways:
         for values in (ours, theirs):
             x, y = values[a % len(values)], values[b % len(values)]
-            values.append(x + y if way == "+" else x * y if way == "*" else (x * y).tanh())
+            flat = abs(float(x.data * y.data)) > 2.5  # there 1 - t * t, as the sixty lines have it, loses digits
+            values.append(x + y if way == "+" else x * y if way == "*" or flat else (x * y).tanh())
     if not ours[-1].is_leaf:
         ours[-1].backward()
         theirs[-1].backward()

@@ -187,7 +187,6 @@ OTHERS = {
     "a state whose epochs are text": ("train --resume", all_states(epochs="x", **FIRST), "it must have"),
     "a state whose epochs are half": ("train --resume", all_states(epochs=[{"epoch": 1}], **FIRST), "it must have"),
     "a state with other layers": ("train --resume", all_states(layers={"x": {}}, **FIRST), "not those of an epoch"),
-    "a state of another dropout": ("train --resume", all_states(dropout={"state": 1}, **FIRST), "fits no training"),
     "a state with losses in a square": (
         "train --resume", lambda run: [forged({"losses": np.ones((2, 2)), "norms": np.ones((2, 2))})(path)
                                        for path in states(run)], "not those of an epoch",

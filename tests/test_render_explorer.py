@@ -25,7 +25,7 @@ def file(model, tmp_path_factory):
         return functional.cross_entropy(model(tokens), np.array([8]))
 
     path = tmp_path_factory.mktemp("explorer") / "model.html"
-    draw(loss, TOKENS, path=path, gradients=True)
+    draw(loss, TOKENS, path=path, gradients=True, depth=1)  # blocks are open, what is in them closed
     loss(TOKENS).backward()
     return path
 
