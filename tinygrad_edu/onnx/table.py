@@ -146,6 +146,7 @@ TABLE: dict[Any, Entry | str] = {
     np.reshape: lambda o, z, a, *args, order="C", copy=None, **keywords: (
         o.shaped(a, z.shape) if order == "C" and "F" not in args else moved(np.reshape)(o, z, a, z.shape, "F")
     ),
+    np.ravel: lambda o, z, a, order="C": reshaped(o, z, a) if order == "C" else moved(np.ravel)(o, z, a, order),
     np.squeeze: reshaped, np.expand_dims: reshaped, np.transpose: turned(np.transpose),
     np.matrix_transpose: turned(np.matrix_transpose), np.swapaxes: turned(np.swapaxes),
     np.moveaxis: turned(np.moveaxis), np.broadcast_to: lambda o, z, a, *args, **keywords: o.expanded(a, z.shape),
@@ -231,8 +232,12 @@ def key_of(operation: Operation) -> Any:
 
 
 def counterparts() -> Iterator[tuple[str, str]]:
-    """(operation, "" or why it has none) for every operation that could be told of while a function runs."""
+    """(operation, "" or why it has none) for every operation that could be told of while a function runs.
+
+    Of NumPy's and of this package: of a user's own operation nothing is known.
+    """
     for function, operation in registry().items():
-        if operation.kind in ("rule", "constant"):
+        ours = (getattr(function, "__module__", None) or "numpy").split(".")[0] in ("numpy", "tinygrad_edu")
+        if ours and operation.kind in ("rule", "constant"):
             entry = TABLE.get(function, "" if function in SHAPES else f"{NONE} in the table")
             yield operation.name, entry if isinstance(entry, str) else ""

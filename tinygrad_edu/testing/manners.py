@@ -78,6 +78,10 @@ def no_memory_is_shared(subject: Subject, weights: Arrays, rng: np.random.Genera
         for other, memory in named[k + 1 :] + others:
             if isinstance(g, np.ndarray) and isinstance(memory, np.ndarray) and np.shares_memory(g, memory):
                 return f"{name} shares memory with {other}: writing into one changes the other; return a copy"
+    again = [plain(g) for g in subject.pull(copies(subject.arrays), copies(weights))]
+    for (name, g), later in zip(named, again, strict=True):
+        if isinstance(g, np.ndarray) and isinstance(later, np.ndarray) and np.shares_memory(g, later):
+            return f"{name} lies in the same memory at every call, so that the next call changes it; return a copy"
     return ""
 
 
