@@ -1,6 +1,7 @@
 """Lessons as they were built: the worked numbers stand on them; as notebooks they run, without outputs or solutions."""
 
 import html
+import os
 import re
 
 import course
@@ -11,6 +12,9 @@ from nbclient import NotebookClient
 
 PAGES = course.pages()
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# Cells have run twice by now, when the page was built and by sybil: of the notebooks the quick path's are enough.
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+ON_THE_QUICK_PATH = [page for page in PAGES if THOROUGH or int(page.name[:2]) in (1, 2, 6, 7)]
 
 # What a reader can check with pencil and paper; a page may show more digits.
 WORKED = {
@@ -65,7 +69,7 @@ def test_a_notebook_holds_no_output_and_no_solution(page):
     assert not re.search(r"\{(glue:text|source|question|exercise)\}(?!`\w+(:[^`]+)?`)", source)
 
 
-@each_page
+@pytest.mark.parametrize("page", ON_THE_QUICK_PATH, ids=lambda page: page.stem)
 def test_a_notebook_runs_from_top_to_bottom(page, monkeypatch):
     """In the folder in which `make notebooks` puts it; an exercise that is not written yet stops nothing."""
     monkeypatch.delenv("SPHINX_BUILD", raising=False)
