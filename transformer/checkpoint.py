@@ -26,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "load_model",
     "load_tensors",
+    "model_of",
     "remove_stale",
     "save_model",
     "save_tensors",
@@ -64,13 +65,18 @@ def load_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
         raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from None
     if written[: len(VOCABULARY)] != VOCABULARY[: len(written)]:  # a task's own tokens come after
         raise CheckpointError(f"{path}: it was written for another vocabulary, {' '.join(map(str, written))}")
+    return model_of(path, config, tensors), about
+
+
+def model_of(path: Path, config: TransformerConfig, tensors: Mapping[str, Array]) -> Transformer:
+    """A model of this configuration with the parameters that `path` held; CheckpointError where they do not fit."""
     check_sizes(path, config, tensors)
     model = Transformer(config)
     try:
         model.load_state_dict(tensors)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    return model, about
+    return model
 
 
 def weights_of_a_state(tensors: Mapping[str, Array]) -> dict[str, Array]:

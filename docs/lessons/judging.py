@@ -60,6 +60,17 @@ def told_apart(one: Any, other: Any) -> tuple[str, str]:
     return words
 
 
+def differences(f: Callable[[np.ndarray], Any], x: np.ndarray, g: Any = 1.0) -> np.ndarray:
+    """The cotangent of x, from central differences of the sum of g * f(x)."""
+    dx = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += 1e-5
+        down[index] -= 1e-5
+        dx[index] = np.sum(g * (f(up) - f(down))) / 2e-5
+    return dx
+
+
 def numbers(found: Any, what: str) -> np.ndarray:
     array = np.asarray(found)
     that(array.dtype.kind in "biuf", f"{what}: numbers are wanted, not {type(found).__name__} of {array.dtype}.")

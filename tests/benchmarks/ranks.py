@@ -130,6 +130,7 @@ def compare_steps(rounds=5):
 
 
 def process_of(parent, rank):
+    """The process number of a rank."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             about = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()

@@ -7,9 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from benchmarks.ranks import process_of
 
 from transformer.checkpoint import load_tensors
 from transformer.cli import main
@@ -27,19 +27,6 @@ def mpirun(size, *arguments):
     crowded = ["--oversubscribe", *["--allow-run-as-root"] * (os.geteuid() == 0)]
     command = ["mpirun", *crowded, "-n", str(size), sys.executable, "-m", "transformer", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def process_of(parent, rank):
-    """The process number of a rank."""
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            about = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-            environment = Path(f"/proc/{name}/environ").read_text().split("\0")
-        except OSError:
-            continue
-        if int(about[1]) == parent and f"OMPI_COMM_WORLD_RANK={rank}" in environment:
-            return int(name)
-    raise AssertionError(f"no rank {rank}")
 
 
 def files_of(folder):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.checkpoint import check_sizes, write_atomically
+from transformer.checkpoint import model_of, write_atomically
 from transformer.config import TransformerConfig
 from transformer.headers import CheckpointError, read_plain
 from transformer.model import Transformer
@@ -66,11 +66,4 @@ def load_torch_layout(path: Path, config: TransformerConfig | None = None) -> Tr
             config = TransformerConfig.from_dict(json.loads(metadata["config"]))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: its metadata holds no configuration ({error}); pass config=") from None
-    own = {name: turned(name, tensor) for name, tensor in tensors.items()}
-    check_sizes(path, config, own)
-    model = Transformer(config)
-    try:
-        model.load_state_dict(own)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return model
+    return model_of(path, config, {name: turned(name, tensor) for name, tensor in tensors.items()})

@@ -1,7 +1,7 @@
 """Lesson 6, softmax and loss: what holds for a right answer, and wrong ones that must be noticed."""
 
 import numpy as np
-from judging import Exercise, call, close, drawn
+from judging import Exercise, call, close, differences, drawn
 
 # Checks --------------------------------------------------------------------------------------------
 
@@ -81,12 +81,7 @@ def numeric(z, targets):
         rows = np.flatnonzero(targets != -1)
         return -np.mean(np.log(softmax(z)[rows, targets[rows]]))
 
-    dz = np.zeros(z.shape)
-    for index in np.ndindex(z.shape):
-        step = np.zeros(z.shape)
-        step[index] = 1e-5
-        dz[index] = (loss(z + step) - loss(z - step)) / 2e-5
-    return dz
+    return differences(loss, z)
 
 
 # Wrong answers -------------------------------------------------------------------------------------
