@@ -127,18 +127,10 @@ def test_pickled_weights_are_never_read(tmp_path):
     write(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
-    with pytest.raises(CheckpointError, match="there is pytorch_model.bin: save the model again, whole, as safetens"):
+    with pytest.raises(CheckpointError, match="there is pytorch_model.bin: save the model again, as safetens"):
         load_gpt2(tmp_path)
     with pytest.raises(FileNotFoundError):
         load_gpt2(tmp_path / "nowhere")
-
-
-def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
-    header = {"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}
-    text = json.dumps(header).encode()
-    (tmp_path / "x").write_bytes(len(text).to_bytes(8, "little") + text + b"ab")
-    with pytest.raises(CheckpointError, match="tensor 'a' is BF16, which NumPy lacks"):
-        read_plain(tmp_path / "x")
 
 
 ENTRY = '{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'

@@ -17,7 +17,7 @@ from transformer.communicator import Communicator
 from transformer.evaluate import Evaluation
 from transformer.examining import examined, mean_loss
 from transformer.generate import ask
-from transformer.interop import Pretrained
+from transformer.interop import Filler, Pretrained, is_bert
 from transformer.loop import range_test
 from transformer.metrics import read_metrics
 from transformer.model import Transformer
@@ -192,10 +192,15 @@ def generate_command(args: argparse.Namespace) -> int:
 
 
 def generate_from_command(args: argparse.Namespace) -> int:
-    """Go on with texts by a model of another program's."""
+    """Go on with texts by a model of another program's, or fill their masks."""
     if any(each is not None for each in (args.beams, args.run, args.batch)):
         raise ValueError("--from names the model, and goes on with texts: leave out --run, --beams and --batch")
     texts = args.questions or [sys.stdin.read() if sys.stdin else ""]
+    if is_bert(args.source):
+        if options.given(args, "temperature", "top_k", "top_p", "seed", "limit"):
+            raise ValueError("a BERT draws nothing, it fills what is masked: leave out --limit, --temperature and such")
+        Filler.load(args.source).say([text.rstrip("\n") for text in texts], sys.stdout)
+        return 0
     Pretrained.load(args.source).say(texts, args.limit or 200, sampling_of(args), sys.stdout)
     return 0
 

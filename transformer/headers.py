@@ -24,6 +24,7 @@ DTYPES = {
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
     "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
 }  # fmt: skip
+STORED = {**DTYPES, "BF16": "uint16"}  # the upper half of a float32, which NumPy has no name for
 
 
 class CheckpointError(RuntimeError):
@@ -42,9 +43,11 @@ def read_header(path: Path, file: BinaryIO) -> tuple[bytes, int]:
     return file.read(length), size - 8 - length
 
 
-def entries_of(path: Path, header: Mapping[str, Any], size: int) -> dict[str, Entry]:
+def entries_of(
+    path: Path, header: Mapping[str, Any], size: int, dtypes: Mapping[str, str] = DTYPES
+) -> dict[str, Entry]:
     """Where each tensor lies, all of the `size` bytes once and none twice."""
-    entries = {name: checked(path, name, entry, size) for name, entry in header.items()}
+    entries = {name: checked(path, name, entry, size, dtypes) for name, entry in header.items()}
     place = 0
     for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if begin != place:
@@ -55,13 +58,13 @@ def entries_of(path: Path, header: Mapping[str, Any], size: int) -> dict[str, En
     return entries
 
 
-def checked(path: Path, name: str, entry: Any, size: int) -> Entry:
+def checked(path: Path, name: str, entry: Any, size: int, dtypes: Mapping[str, str]) -> Entry:
     """An entry of the header whose dtype, shape and offsets agree, and lie within `size` bytes."""
     try:
         code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
         fits = len(shape) <= MOST_DIMENSIONS and end <= size
-        fits = fits and end - begin == math.prod(shape) * np.dtype(DTYPES[code]).itemsize
+        fits = fits and end - begin == math.prod(shape) * np.dtype(dtypes[code]).itemsize
         if whole and fits and len(entry) == 3:
             return code, tuple(shape), begin, end
     except (KeyError, TypeError, ValueError):
@@ -80,7 +83,8 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_plain(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The tensors of a safetensors file that some other program wrote, by their names, and its metadata.
 
-    It has no checksums: what can be checked is checked, and no more. Raises CheckpointError, FileNotFoundError.
+    Half precision, F16 and BF16, comes as float32, which has every number of either. The format has no checksums: what
+    can be checked is checked, and no more. Raises CheckpointError, FileNotFoundError.
     """
     with open(path, "rb") as file:
         text, size = read_header(path, file)
@@ -91,12 +95,18 @@ def read_plain(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             raise CheckpointError(f"{path}: its header is no JSON object, or is damaged") from None
         for name, entry in header.items():
             code = entry.get("dtype") if isinstance(entry, dict) else None
-            if isinstance(code, str) and code not in DTYPES:
+            if isinstance(code, str) and code not in STORED:
                 raise CheckpointError(f"{path}: tensor {name!r} is {code:.20}, which NumPy lacks; save it as F32")
-        entries = entries_of(path, header, size)
+        entries = entries_of(path, header, size, STORED)
         body = file.read()
     tensors = {
-        name: np.frombuffer(body[begin:end], DTYPES[code]).reshape(shape)
+        name: widened(code, np.frombuffer(body[begin:end], STORED[code])).reshape(shape)
         for name, (code, shape, begin, end) in entries.items()
     }
     return tensors, metadata
+
+
+def widened(code: str, stored: Array) -> Array:
+    if code == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32) if code == "F16" else stored

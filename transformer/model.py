@@ -12,7 +12,7 @@ from tinygrad_edu.errors import DtypeError, ShapeError
 from transformer.config import TransformerConfig
 from transformer.layers import Alibi, Block, Cache, Memory, Output, make_norm, make_positions, pool
 
-__all__ = ["Transformer"]
+__all__ = ["Transformer", "checked_tokens"]
 
 
 class Transformer(nn.Module):
@@ -51,7 +51,7 @@ class Transformer(nn.Module):
         decoders, under no_grad(). Raises for tokens of the wrong shape, kind or length, or unknown ones.
         """
         start = self.usable(cache)
-        tokens = self.checked(tokens, start)                                # (B, T)
+        tokens = checked_tokens(self.config, tokens, start)                 # (B, T)
         pad_id = self.config.pad_id
         valid = np.ones(tokens.shape, bool) if pad_id is None else tokens != pad_id
         valid = valid if cache is None else cache.joined(np.asarray(valid))     # (B, S)
@@ -111,22 +111,23 @@ class Transformer(nn.Module):
             raise ShapeError(f"mask: {own.shape} does not broadcast to (batch, heads, time, time) = {full}")
         return own if joint is None else joint & own
 
-    def checked(self, tokens: Any, start: int) -> Any:
-        """Tokens as integers (B, T), a Tensor as it is, the first at `start`; the embedding refuses unknown ids."""
-        try:
-            array = tokens if isinstance(tokens, Tensor) else np.asarray(tokens)
-        except ValueError:
-            raise ShapeError("tokens: the rows differ in length; fill them up with pad_id") from None
-        if array.ndim != 2:
-            hint = "; one sequence is tokens[None]" if array.ndim == 1 else ""
-            raise ShapeError(f"tokens: shape {array.shape} given; it must be (batch, time){hint}")
-        if not array.size:
-            raise ShapeError(f"tokens: shape {array.shape} is empty; give at least one sequence of one token")
-        if array.dtype.kind not in "iu":
-            raise DtypeError(f"tokens: {array.dtype} given; they must be integer ids")
-        if start + array.shape[1] > self.config.max_seq_len:
-            raise ShapeError(
-                f"tokens: {start + array.shape[1]} positions, but max_seq_len = {self.config.max_seq_len}; "
-                "cut them, or build a model for more"
-            )
-        return array
+
+def checked_tokens(config: TransformerConfig, tokens: Any, start: int = 0) -> Any:
+    """Tokens as integers (B, T), a Tensor as it is, the first at `start`; the embedding refuses unknown ids."""
+    try:
+        array = tokens if isinstance(tokens, Tensor) else np.asarray(tokens)
+    except ValueError:
+        raise ShapeError("tokens: the rows differ in length; fill them up with pad_id") from None
+    if array.ndim != 2:
+        hint = "; one sequence is tokens[None]" if array.ndim == 1 else ""
+        raise ShapeError(f"tokens: shape {array.shape} given; it must be (batch, time){hint}")
+    if not array.size:
+        raise ShapeError(f"tokens: shape {array.shape} is empty; give at least one sequence of one token")
+    if array.dtype.kind not in "iu":
+        raise DtypeError(f"tokens: {array.dtype} given; they must be integer ids")
+    if start + array.shape[1] > config.max_seq_len:
+        raise ShapeError(
+            f"tokens: {start + array.shape[1]} positions, but max_seq_len = {config.max_seq_len}; "
+            "cut them, or build a model for more"
+        )
+    return array

@@ -173,7 +173,7 @@ def train_options(one: argparse.ArgumentParser) -> None:
 
 def generate_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("questions", nargs="*", metavar="QUESTION", help="read from stdin, one a line, if none is given")
-    source = "go on with a text by the GPT-2 in this Hugging Face folder, in place of a run"
+    source = "go on with a text by the GPT-2 in this Hugging Face folder, or fill its [MASK]s by the BERT there"
     one.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help=source)
     one.add_argument("--batch", metavar="FILE", help="prompts, one a line, in a file; - reads stdin")
     one.add_argument(

@@ -1,31 +1,21 @@
 """GPT-2 folders as `transformers` writes them: its logits, its gradients, its tokens, one by one."""
 
-import io
 import json
-import logging
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hugging_face import run
 from test_torch_model import off
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from tinygrad_edu import functional
-from transformer.cli import main
 from transformer.generate import generate
 from transformer.headers import CheckpointError
 from transformer.interop import Pretrained, load_gpt2
 from transformer.interop.gpt2 import names_of
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging as their_logging
-    their_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
 
 SMALL = {
     "n_positions": 24, "n_embd": 12, "n_layer": 2, "n_head": 3, "vocab_size": 40, "bos_token_id": 0, "eos_token_id": 1,
@@ -100,13 +90,6 @@ def folder(tmp_path):
     written(tmp_path, 3, vocab_size=tokenizer.get_vocab_size(), eos_token_id=0, n_positions=64)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     return tmp_path
-
-
-def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main(list(map(str, arguments)))
-    return code, out.getvalue(), err.getvalue()
 
 
 def test_text_goes_in_and_comes_out(folder):

@@ -8,15 +8,40 @@ from typing import Any, TextIO
 
 from transformer.generate import stream
 from transformer.headers import CheckpointError
-from transformer.interop.gpt2 import load_gpt2, read_settings
+from transformer.interop.folders import read_settings
+from transformer.interop.gpt2 import load_gpt2
 from transformer.model import Transformer
 from transformer.sampling import GREEDY, Sampling
 from transformer.tokens import InputError
 
-__all__ = ["Pretrained"]
+__all__ = ["Pretrained", "encoded", "read_tokenizer"]
 
 LONGEST_TOKENIZER = 1 << 28  # bytes
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # what the decoder writes for a letter of which a byte is still to come
+
+
+def read_tokenizer(path: Path, room: int) -> Any:
+    """The tokenizer of a file, for a model that has embeddings for `room` tokens."""
+    from tokenizers import Tokenizer
+
+    if path.stat().st_size > LONGEST_TOKENIZER:
+        raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for a tokenizer")
+    try:
+        tokenizer = Tokenizer.from_str(path.read_bytes().decode())
+    except Exception as error:  # it has no exceptions of its own
+        raise CheckpointError(f"{path}: no tokenizer: {' '.join(str(error).split()):.120}") from None
+    tokens = tokenizer.get_vocab_size(with_added_tokens=True)
+    if tokens > room:
+        raise CheckpointError(f"{path}: it has {tokens} tokens, and the model {room}")
+    return tokenizer
+
+
+def encoded(tokenizer: Any, text: str, most: int) -> Any:
+    """A text as the tokenizer reads it; no more tokens than the model has positions."""
+    found = tokenizer.encode(text)
+    if len(found.ids) > most:
+        raise InputError(f"the text has {len(found.ids)} tokens", text, len(text), f"this model reads {most} at most")
+    return found
 
 
 class Pretrained:
@@ -35,30 +60,17 @@ class Pretrained:
 
         Raises CheckpointError, in one line, for what cannot be read or does not fit together.
         """
-        from tokenizers import Tokenizer
-
         model = load_gpt2(folder)
-        path = Path(folder) / "tokenizer.json"
-        if path.stat().st_size > LONGEST_TOKENIZER:
-            raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for a tokenizer")
-        try:
-            tokenizer = Tokenizer.from_str(path.read_bytes().decode())
-        except Exception as error:  # it has no exceptions of its own
-            raise CheckpointError(f"{path}: no tokenizer: {' '.join(str(error).split()):.120}") from None
-        tokens, room = tokenizer.get_vocab_size(with_added_tokens=True), model.config.vocab_size
-        if tokens > room:
-            raise CheckpointError(f"{path}: it has {tokens} tokens, and the model {room}")
+        room = model.config.vocab_size
+        tokenizer = read_tokenizer(Path(folder) / "tokenizer.json", room)
         stop = read_settings(Path(folder) / "config.json").get("eos_token_id")
         return cls(model, tokenizer, stop if isinstance(stop, int) and 0 <= stop < room else None)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises InputError for one that is empty or longer than the model's positions."""
-        ids: list[int] = self.tokenizer.encode(text).ids
+        ids: list[int] = encoded(self.tokenizer, text, self.model.config.max_seq_len).ids
         if not ids:
             raise InputError("the text is empty", text, 0, "give it a beginning")
-        if len(ids) > self.model.config.max_seq_len:
-            problem = f"the text has {len(ids)} tokens"
-            raise InputError(problem, text, len(text), f"this model reads {self.model.config.max_seq_len} at most")
         return ids
 
     def text_after(self, prompt: str, limit: int = 200, sampling: Sampling = GREEDY) -> Iterator[str]:
