@@ -39,4 +39,5 @@ def steps(size: Size, counted: bool = True, **texts: Any) -> Workload:
         }  # fmt: skip
     peers = {name: functools.partial(lambda case, build: build(size), build=build) for name, build in built.items()}
     name = texts["title"].partition(",")[0]
-    return Workload(cases=[name], peers=peers, unit="ms", agree=2e-5, work=counted * size.products(), **texts)
+    texts = {"agree": 2e-5} | texts
+    return Workload(cases=[name], peers=peers, unit="ms", work=counted * size.products(), **texts)

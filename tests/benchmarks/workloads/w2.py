@@ -7,4 +7,5 @@ WORKLOAD = steps(
     title="W2, a decoder",
     about="As W1, for a decoder that answers at every position: batch 64, 16 tokens, width 128, 4 heads, 4 layers.",
     quick=(),
+    agree=1e-4,  # of two million inputs to a ReLU some lie within rounding of its kink: engines differ in which side
 )
