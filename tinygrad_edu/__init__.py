@@ -17,7 +17,6 @@ from tinygrad_edu.explain import explain
 from tinygrad_edu.graph import definitions, is_recording, no_grad, scope
 from tinygrad_edu.primitive import derivative, primitive
 from tinygrad_edu.tensor import Tensor, stop_gradient
-from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, onnx, optim, render
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.profiler import profile
     from tinygrad_edu.recompute import checkpoint
     from tinygrad_edu.render import contributions, draw, draw_passes, expand, lifetimes, replay, trace_backward
+    from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
     "Tensor",
@@ -70,10 +70,11 @@ __all__ = [
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
     "checkpoint": "recompute", "compile_kernels": "compiled", "contributions": "render", "derive": "formulas",
-    "draw": "render",
-    "draw_passes": "render", "expand": "render",
-    "functional": "functional", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx",
+    "draw": "render", "draw_passes": "render", "expand": "render", "functional": "functional", "grad": "transforms",
+    "gradients": "transforms", "hessian": "transforms", "hvp": "transforms", "jacobian": "transforms",
+    "jvp": "transforms", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx",
     "optim": "optim", "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
+    "value_and_grad": "transforms", "vjp": "transforms",
 }  # fmt: skip
 
 

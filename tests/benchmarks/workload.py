@@ -4,6 +4,7 @@ A new workload is a new file that defines WORKLOAD; nothing lists it. Peers are 
 because each runs in a process of its own and any of them may be absent.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class Run:
     operations  by which times are divided
     reset       run after each iteration, off the clock: gradients to None
     extras      further columns, asked when all rounds are done
+    clock       CPU seconds spent so far
     """
 
     phases: Mapping[str, Callable[[Any], Any]]
@@ -32,6 +34,7 @@ class Run:
     operations: int = 1
     reset: Callable[[], None] = lambda: None
     extras: Callable[[], dict[str, str]] = dict
+    clock: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True)
