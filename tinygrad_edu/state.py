@@ -56,7 +56,10 @@ class State:
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
-        return State(**{name: changed.get(name, getattr(self, name)) for name in self.__slots__})
+        state = State(self.recording, self.scope, self.anomaly, self.variables, self.watch, self.defined, self.tell)
+        for name, value in changed.items():
+            setattr(state, name, value)
+        return state
 
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.

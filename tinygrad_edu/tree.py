@@ -108,6 +108,6 @@ def fill(shape: Any, values: Any) -> Any:
             filled[key] = fill(shape[key], values)
         return filled
     if isinstance(shape, list | tuple):
-        parts = [fill(part, values) for part in shape]
+        parts = [next(values) if part is None else fill(part, values) for part in shape]
         return type(shape)(*parts) if hasattr(shape, "_fields") else type(shape)(parts)
     return next(values)

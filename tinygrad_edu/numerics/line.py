@@ -7,6 +7,7 @@ smooth piece at both, where f can tell (its signature).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -38,6 +39,15 @@ class Slope(NamedTuple):
     noise: float
 
 
+class Chord(NamedTuple):
+    """A difference quotient, the larger sway of its ends, their distance, and what of its rise is rounding of x."""
+
+    value: float
+    sway: float
+    width: float
+    unknown: float
+
+
 class Line:
     """f along x + h v, seen through the cotangent w: φ(h) = ⟨w, f(x + h v)⟩.
 
@@ -58,7 +68,7 @@ class Line:
         self.evaluate, self.xs, self.vs, self.gradient = evaluate, list(xs), list(vs), gradient
         self.weights = list(weights)
         self.points: dict[float, Point | None] = {}
-        self.drifts: dict[tuple[float, float], float] = {}
+        self.chords: dict[tuple[float, float], Chord | None] = {}
         self.evaluations = 0
         self.level = 0.0  # noise of φ, where it was measured to be above what rounding explains
         self.size = largest([np.where(v != 0, x, 0.0) for x, v in zip(self.xs, self.vs, strict=True)])
@@ -73,6 +83,8 @@ class Line:
         self.magnitude = self.widest = weigh(self.weights, self.outputs)  # Σ |w y| at x, and the largest met so far
         self.moves = [np.zeros(y.shape, bool) for y in self.outputs]  # outputs seen to move: the others add no noise
         self.moving = 0.0  # Σ |w y| over those
+        self.counted = [w != 0 for w in self.weights]
+        self.moved = [moved_part(*each) for each in zip(self.xs, self.vs, gradient or [], strict=gradient is not None)]
         self.points[0.0] = Point(0.0, 0.0, self.piece)
 
     @property
@@ -118,19 +130,21 @@ class Line:
             return None
         rise: Any = 0.0
         sway, news = 0.0, False
-        for k, (w, y, start) in enumerate(zip(self.weights, outputs, self.outputs, strict=True)):
-            moved = (y != start) & (w != 0)
+        for w, counts, y, start, moves in zip(
+            self.weights, self.counted, outputs, self.outputs, self.moves, strict=True
+        ):
+            moved = (y != start) & counts
             if moved.any():
-                change = np.where(moved, w * (y - start), 0)
-                rise = rise + np.sum(change)
-                sway += float(np.sum(np.abs(change)))
-                if not moved[self.moves[k]].all() or moved.sum() > self.moves[k].sum():
-                    self.moves[k] |= moved
+                change = w * (y - start) if moved.all() else np.where(moved, w * (y - start), 0)
+                rise = rise + change.sum()
+                sway += float(np.abs(change).sum())
+                if (moved > moves).any():
+                    moves |= moved
                     news = True
         if news:
             kept = [np.where(moves, w, 0) for moves, w in zip(self.moves, self.weights, strict=True)]
             self.moving = weigh(kept, self.outputs)
-        self.widest = max(self.widest, self.magnitude + sway if np.isfinite(sway) else 0.0)
+        self.widest = max(self.widest, self.magnitude + sway if math.isfinite(sway) else 0.0)
         return Point(rise, sway, piece)
 
     def slope(self, low: float, high: float) -> Slope | None:
@@ -139,6 +153,19 @@ class Line:
         Across x, also None unless both ends lie in the piece of x itself. From x to one side, any piece will do: at a
         kink x has a piece of its own.
         """
+        if (low, high) not in self.chords:
+            self.chords[low, high] = self.chord(low, high)
+        chord = self.chords[low, high]
+        if chord is None:
+            return None
+        value, sway, width, unknown = chord
+        rounding = self.epsilon * (self.moving + sway) + 2.0**-52 * sway
+        # Measured where φ is as large as at x; further on it may be larger, and so may its noise.
+        growth = 1.0 + sway / self.moving if sway < (GROWTH - 1.0) * self.moving else GROWTH
+        return Slope(value, (max(rounding, self.level * growth) + unknown) / width)
+
+    def chord(self, low: float, high: float) -> Chord | None:
+        """What of a slope does not depend on how noisy φ is taken to be, which changes while steps are compared."""
         ahead, behind = self.at(high), self.at(low)
         if ahead is None or behind is None:
             return None
@@ -148,30 +175,28 @@ class Line:
             return None
         rise, width = float(ahead.rise - behind.rise), high - low
         drift, unknown = self.drift(low, high)
-        sway = max(ahead.sway, behind.sway)
-        rounding = self.epsilon * (self.moving + sway) + 2.0**-52 * sway
-        # Measured where φ is as large as at x; further on it may be larger, and so may its noise.
-        growth = 1.0 + sway / self.moving if sway < (GROWTH - 1.0) * self.moving else GROWTH
-        noise = max(rounding, self.level * growth) + unknown * abs(rise)
-        return Slope((rise - drift) / width, noise / width)
+        return Chord((rise - drift) / width, max(ahead.sway, behind.sway), width, unknown * abs(rise))
 
     def drift(self, low: float, high: float) -> tuple[float, float]:
         """What x + h v rounded: its effect by the claimed gradient, or else a bound relative to the rise."""
         if self.gradient is None:
             return 0.0, 2.0**-52 * self.size / (self.reach * max(abs(low), abs(high)))
-        if (low, high) in self.drifts:
-            return self.drifts[low, high], 0.0
         effect = 0.0
-        with np.errstate(all="ignore"):  # an infinite element stays where it is
-            for x, v, g in zip(self.xs, self.vs, self.gradient, strict=True):
+        with np.errstate(all="ignore"):
+            for x, v, g in self.moved:
                 off = ((x + high * v) - (x + low * v)) - (high - low) * v
-                if np.any(off):
-                    effect += float(np.sum(np.where(off != 0, g * off, 0.0)))
-        self.drifts[low, high] = effect if np.isfinite(effect) else 0.0
-        return self.drifts[low, high], 0.0
+                effect += (g * off if off else 0.0) if type(off) is float else float(np.sum(g * off, where=off != 0))
+        return effect if math.isfinite(effect) else 0.0, 0.0
 
     def central(self, h: float) -> Slope | None:
         return self.slope(-h, h)
+
+
+def moved_part(*arrays: np.ndarray) -> tuple[Any, ...]:
+    """x, v and more, where v is not 0; a single element as plain numbers: most lines move no more."""
+    where = arrays[1] != 0
+    parts = [a[where] for a in arrays]
+    return tuple(part.item() for part in parts) if parts[0].size == 1 else tuple(parts)
 
 
 def largest(arrays: Sequence[np.ndarray]) -> float:

@@ -49,12 +49,12 @@ def noise_on_grid(line: Line, spacing: float, sign: float, size: float) -> float
         return 0.0
     levels, table = [], values
     for order in range(1, POINTS - 1):
-        table = np.diff(table)
+        table = table[1:] - table[:-1]
         scale = math.factorial(order) ** 2 / math.factorial(2 * order)
-        alternates = bool(np.any(table < 0) and np.any(table > 0))
-        levels.append(math.sqrt(scale * float(np.mean(table * table))) if alternates else math.inf)
-    for three in zip(levels, levels[1:], levels[2:], strict=False):
-        if 0.0 < min(three) and max(three) < FLAT * min(three):
+        alternates = table.min() < 0.0 < table.max()
+        levels.append(math.sqrt(scale * float((table * table).mean())) if alternates else math.inf)
+        three = levels[-3:]
+        if order > 2 and 0.0 < min(three) and max(three) < FLAT * min(three):
             return three[0]
     return 0.0
 

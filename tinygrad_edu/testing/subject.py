@@ -38,6 +38,7 @@ class Subject:
         inner = getattr(f, "function", f)  # of a Call, or a partial
         self.name: str = getattr(f, "__name__", "") or getattr(inner, "__name__", type(f).__name__)
         self.leaves, self.rebuild = flatten(list(inputs))
+        self.given = [plain(leaf) for leaf in self.leaves]
         every = list(paths_of(list(inputs), "inputs"))
         self.places = [k for k, leaf in enumerate(self.leaves) if is_float(leaf)]
         self.paths = [every[k] for k in self.places]
@@ -49,7 +50,7 @@ class Subject:
 
     def arguments(self, arrays: Sequence[Any]) -> list[Any]:
         """The inputs as f takes them, with `arrays` in the places of the float leaves."""
-        leaves = [plain(leaf) for leaf in self.leaves]
+        leaves = list(self.given)
         for k, array in zip(self.places, arrays, strict=True):
             leaves[k] = array
         return list(self.rebuild(leaves))
