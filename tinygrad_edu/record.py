@@ -158,6 +158,10 @@ def operand(value: Any) -> Any:
         except ValueError as error:
             where = f"Called {user_location()}"
             raise ShapeError(f"no array can be made of this {type(value).__name__}: {error} {where}") from None
+        except (BufferError, RuntimeError) as error:  # bfloat16, another device, a gradient that would be lost
+            kind = f"{type(value).__module__}.{type(value).__name__}"
+            why = str(error).rstrip(".")
+            raise DtypeError(f"NumPy cannot read this {kind}: {why}. Called {user_location()}") from None
     if array.dtype.kind not in "fiub":
         raise DtypeError(
             f"{describe(array)} has no gradient here: operands are real numbers (float, integer, boolean)"

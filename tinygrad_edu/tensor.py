@@ -218,8 +218,14 @@ class Tensor(Exits):
         return call(Tensor, function, args, kwargs)
 
     def __dlpack__(self, **keywords: Any) -> Any:
+        """The array itself, not a copy, as `data` is; a copy only of one that lies backwards, as in x[::-1]."""
         self._refuse_if_tracked("DLPack export", "x.detach() shares the values")
-        return self.data.__dlpack__(**keywords)
+        array = self.data
+        if any(stride < 0 for stride in array.strides):  # PyTorch's reader ends the whole process on one
+            if keywords.get("copy") is False:
+                raise BufferError("a tensor that lies backwards in memory cannot be exported without a copy")
+            array = array.copy()
+        return array.__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()

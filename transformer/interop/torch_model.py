@@ -17,7 +17,7 @@ from transformer.layers import Alibi, Rotary, SinusoidalPositions
 __all__ = ["TorchTransformer"]
 
 ACTIVATIONS: dict[str, Callable[..., Any]] = {
-    "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "gelu_tanh": nn.GELU(approximate="tanh"),
 }  # fmt: skip
 
 
