@@ -36,6 +36,16 @@ def test_no_right_gradient_is_called_wrong(part):
     assert total["unreliable"] <= 0.015 * sum(total.values()), found
 
 
+NEARLY_SINGULAR = regimes.Regime("inverse, nearly singular", np.linalg.inv, regimes.near_singular(3, 1e12))
+
+
+@pytest.mark.parametrize(("name", "seed"), [("solve, ill-conditioned", 5088), ("inverse, nearly singular", 1)])
+def test_what_an_elimination_rounds_is_not_taken_for_a_slope(name, seed):
+    """Five steps agreed on what was rounded alone; a grid of values past a pole looked like noise, but for x."""
+    regime = {regime.name: regime for regime in [*regimes.REGIMES, NEARLY_SINGULAR]}[name]
+    assert regimes.verdicts(regime, seed, "black box").verdict != "wrong"
+
+
 def test_no_property_around_a_right_gradient_is_called_broken():
     """Also where it is 0 but for rounding (a sum of softmax), and where both modes round much (solve)."""
     for seed in range(4):

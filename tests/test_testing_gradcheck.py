@@ -137,6 +137,20 @@ def test_the_error_shows_the_report():
     assert caught.value.report.verdict == "wrong"
 
 
+def test_a_slope_at_an_extremum_is_wrong_however_small():
+    """There f stands still for a thousand steps, which says nothing about where it does not."""
+    off = by_hand(lambda g, x: g * (3 * x * x - 3 + 1e-6))
+    assert gradcheck(lambda x: x * x * x - 3 * x, np.array([-1.0, 1.0]), vjp=off).verdict == "wrong"
+
+
+@pytest.mark.parametrize("k", range(5))
+def test_among_elements_of_every_size_the_one_that_is_off_is_found(k):
+    x = np.geomspace(1e-300, 1e300, 5)
+    assert gradcheck(np.log, x, vjp=by_hand(lambda g, x: g / x)).verdict == "ok"
+    off = by_hand(lambda g, x: g / x * (1 + 1e-7 * (np.arange(5) == k)))
+    assert gradcheck(np.log, x, vjp=off).verdict == "wrong"
+
+
 # Kinks
 
 
@@ -173,6 +187,15 @@ def test_many_kinks_at_once_are_no_fault_and_a_wrong_one_among_them_is(own):
 def test_an_infinite_slope_is_a_kink_and_not_a_number_is_wrong():
     assert gradcheck(np.sqrt, np.array([0.0, 1.0])).verdict == "kink"
     assert gradcheck(np.sqrt, np.array([1.0]), vjp=by_hand(lambda g, x: g * np.nan)).verdict == "wrong"
+
+
+def test_a_slope_that_grows_like_a_logarithm_is_infinite_and_one_that_only_grows_for_a_while_is_not():
+    entropy = lambda x: np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0)), np.where(x < 0, np.nan, 0.0))  # noqa: E731
+    x = np.array([0.0, 0.5])
+    with np.errstate(divide="ignore"):
+        assert gradcheck(entropy, x, vjp=by_hand(lambda g, x: g * (1 + np.log(x)))).verdict == "kink"
+    endless = by_hand(lambda g, x: g * np.inf)
+    assert gradcheck(lambda x: np.sqrt(np.abs(x) + 1e-9), np.array(0.0), vjp=endless).verdict == "wrong"
 
 
 # What cannot be told

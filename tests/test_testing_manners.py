@@ -60,6 +60,18 @@ def test_a_gradient_in_single_precision_is_found():
     assert "dtype is kept" in broken(backward=lambda g, x: (2 * g).astype(np.float32))
 
 
+def test_what_works_in_single_precision_throughout_may_give_its_gradient_so():
+    single = lambda x: np.sin(x.astype(np.float32))  # noqa: E731
+    assert gradcheck(single, X, vjp=by_hand(lambda g, x: g * np.cos(x.astype(np.float32)))).verdict == "ok"
+    assert gradcheck(single, X, vjp=by_hand(lambda g, x: (g * np.cos(x)).astype(np.float16))).verdict == "wrong"
+
+
+def test_a_function_may_write_its_value_into_the_same_memory_at_every_call():
+    memory = np.empty_like(X)
+    sine = lambda x: np.sin(x, out=memory)  # noqa: E731
+    assert gradcheck(sine, X, vjp=by_hand(lambda g, x: g * np.cos(x))).verdict == "ok"
+
+
 def test_a_gradient_of_the_wrong_shape_is_told_in_a_report():
     report = gradcheck(np.add, X, W[0], vjp=by_hand(lambda g, x, y: (g, g)))
     assert report.verdict == "wrong"

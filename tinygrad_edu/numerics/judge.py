@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def judge(
     if not math.isfinite(claimed):
         return judge_infinite(line, claimed)
     digits = 64.0 * max(EPSILON, line.epsilon)  # of a function that works in float32, no claim has more than its
-    floor = digits * (abs(claimed) + largest(line.gradient or []) * line.reach)
+    floor = digits * (abs(claimed) + neighbours(line))
     if method in ("auto", "central"):
         for below in (6, 12):
             quick = triple(line, octave(line, below))
@@ -93,6 +94,21 @@ def judge(
         if turns_in_the_last_digits(line, claimed):
             return told(line, claimed, best, allowed, "unreliable", "f turns around within the last digits of x")
     return found
+
+
+def neighbours(line: Line) -> float:
+    """The largest slope beside the one that is asked for: as they may cancel, its last digits are the other's too.
+
+    Or the largest change that goes with a change of x by its own size, if that is less: among elements of 1e300 and of
+    1e-300 the slopes alone tell nothing.
+    """
+    gradient = line.gradient or []
+    slopes = largest(gradient) * line.reach
+    with np.errstate(all="ignore"):
+        changes = largest([g * x for g, x in zip(gradient, line.xs, strict=bool(gradient))])
+        parts = [np.abs(v[v != 0] / x[v != 0]) for v, x in zip(line.vs, line.xs, strict=True)]
+    part = max([float(np.max(each, initial=0.0)) for each in parts], default=0.0)
+    return min(slopes, changes * part) if changes and math.isfinite(changes * part) else slopes
 
 
 def natural_scale(line: Line) -> float:
@@ -141,11 +157,13 @@ def judge_infinite(line: Line, claimed: float) -> Judgement:
     """inf is right where one side's slope grows without end, -inf where it falls; NaN never is."""
     ends: list[float] = []
     for sign in (1.0, -1.0):
-        steps = [sign * octave(line, below) for below in (10, 20, 30)]
+        steps = [sign * octave(line, below) for below in (10, 20, 30, 40)]
         slopes = [line.slope(min(h, 0.0), max(h, 0.0)) for h in steps]
-        first, second, third = (math.nan if slope is None else slope.value for slope in slopes)
-        if abs(third) > 4 * abs(second) > 16 * abs(first) > 0:
-            ends.append(math.copysign(math.inf, third))
+        values = [math.nan if slope is None else slope.value for slope in slopes]
+        rises = [math.copysign(1.0, values[-1]) * (b - a) for a, b in pairwise(values)]
+        # As fast as a logarithm or faster; towards a slope that is finite they shrink.
+        if all(b > 0.5 * a > 0.0 for a, b in pairwise(rises)) and rises[-1] > BROKEN * abs(values[-1]):
+            ends.append(math.copysign(math.inf, values[-1]))
     if claimed in ends:
         return told(line, claimed, NOTHING, math.inf, "kink", "the slope is infinite here, as claimed")
     best = adjudicate(line)
@@ -206,7 +224,7 @@ def judge_rough(
     if jitter is not None:  # what the claim itself rounds, where f is ill-conditioned
         rounded = 4.0 * jitter()
         if rounded <= BROKEN * max(abs(claimed), abs(best.value)):
-            allowed += rounded
+            allowed, floor = allowed + rounded, floor + rounded
         if abs(claimed - best.value) <= allowed and not too_vague(allowed, claimed, best, line, jitter):
             return told(line, claimed, best, allowed, "ok")
     if allowed > VAGUE * max(abs(claimed), abs(best.value)) and abs(claimed - best.value) <= 10.0 * allowed:
@@ -215,7 +233,8 @@ def judge_rough(
         return told(line, claimed, best, allowed, "unreliable", "right at wide steps only: f is rough at small ones")
     jump, still = stair(line)
     flat = abs(best.value) <= VAGUE * abs(claimed)  # in longdouble f's last digit may be taken for a slope
-    if jump and (claimed == 0.0 < stair_height(line) or flat and abs(claimed) * still <= jump):
+    seen = max(still, abs(best.step))  # from that far off, f is seen to stand still
+    if jump and (claimed == 0.0 < stair_height(line) or flat and abs(claimed) * seen <= jump):
         return told(line, claimed, best, allowed, "unreliable", "f stands still around x and moves in jumps beyond")
     if not line.moves_at_all and abs(claimed) * line.top <= EPSILON * largest(line.weights) * largest(line.xs):
         return told(line, claimed, best, allowed, "unreliable", "f stands still, and the claim is below its last digit")

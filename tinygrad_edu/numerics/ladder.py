@@ -28,11 +28,12 @@ __all__ = [
     "triple",
 ]
 
-FINEST = 46.0  # octaves below x, where steps begin: a sine of 10^12 turns within 10^-12 of it
-RUNGS = 96  # at most; further apart where the range is wider
+FINEST = 46  # octaves below x, where steps begin: a sine of 10^12 turns within 10^-12 of it
+RUNGS = 50  # above x, at most; further apart where the range is wider
 ODD = 758767 / 2**20  # times a power of two: no period that x counts in divides a step, and 20 bits keep x + h exact
 NEARLY = 0.01  # two runs that differ by less than this part mean the same slope
-SUDDEN = 128.0  # times smaller from one rung to the next
+SUDDEN = 64.0  # times more than the step grows, from one rung to the next
+LEAST, MOST = -1060, 1021  # powers of two: smaller steps may be rounded to 0, wider ones overflow
 SLOW = 0.75  # of the ratio by which differences shrink from step to step, if f is smooth
 BELOW = 2.0**-64  # of φ: a level of noise below this is nothing beside what φ rounds
 CREDIBLE = 5  # rungs in a row that agree: fewer may agree by accident
@@ -50,10 +51,10 @@ class Estimate(NamedTuple):
 NOTHING = Estimate(math.nan, math.inf)
 
 
-def extrapolated(slopes: Sequence[Slope], step: float, ratio: float, orders: tuple[int, int]) -> Estimate:
-    """From slopes at steps widest first: two terms of the error cut, powers `orders` of the step."""
+def extrapolated(slopes: Sequence[Slope], step: float, shrink: tuple[float, float]) -> Estimate:
+    """From slopes at steps widest first, each half of the last: two terms of the error are cut, which shrink so."""
     wide, middle, narrow = (slope.value for slope in slopes)
-    first, second = ratio ** orders[0], ratio ** orders[1]
+    first, second = shrink
     coarse = (first * middle - wide) / (first - 1.0)
     fine = (first * narrow - middle) / (first - 1.0)
     value = (second * fine - coarse) / (second - 1.0)
@@ -64,37 +65,40 @@ def extrapolated(slopes: Sequence[Slope], step: float, ratio: float, orders: tup
     return Estimate(value, error, step) if math.isfinite(error) else NOTHING
 
 
-def triple(line: Line, step: float, ratio: float = 2.0) -> Estimate:
-    """The central estimate from steps `step`, and that over ratio once and twice; NOTHING where one is no good."""
-    slopes = [line.central(step / ratio**k) for k in range(3)]
+def triple(line: Line, step: float) -> Estimate:
+    """The central estimate from steps `step`, its half and its quarter; NOTHING where one is no good."""
+    slopes = [line.central(step / 2.0**k) for k in range(3)]
     if None in slopes:
         return NOTHING
-    return extrapolated(slopes, step / ratio**2, ratio, (2, 4))  # type: ignore[arg-type]
+    return extrapolated(slopes, step / 4.0, (4.0, 16.0))  # type: ignore[arg-type]
 
 
-def side(line: Line, step: float, ratio: float) -> Estimate:
+def side(line: Line, step: float) -> Estimate:
     """The one-sided estimate; a negative step looks to the left. Its three points lie in one piece."""
-    ends = [step / ratio**k for k in range(3)]
+    ends = [step / 2.0**k for k in range(3)]
     points = [line.at(h) for h in ends]
     if any(point is None for point in points) or len({point.piece for point in points if point is not None}) > 1:
         return NOTHING
     slopes = [line.slope(min(h, 0.0), max(h, 0.0)) for h in ends]
     if None in slopes:
         return NOTHING
-    return extrapolated(slopes, ends[-1], ratio, (1, 2))  # type: ignore[arg-type]
+    return extrapolated(slopes, ends[-1], (2.0, 4.0))  # type: ignore[arg-type]
 
 
-def steps_of(line: Line) -> tuple[list[float], float]:
-    """From a few units in the last place of |x| to max(1, |x|), over |v|, by powers of two; and their ratio."""
-    low = math.floor(math.log2(line.unit) - FINEST)
-    high = math.ceil(math.log2(line.top))
-    stride = 1 + (high - low) // RUNGS
-    return [ODD * 2.0**k for k in range(low, high + 1, stride)], 2.0**stride
+def steps_of(line: Line) -> list[float]:
+    """From a few units in the last place of |x| to max(1, |x|), over |v|, by powers of two.
+
+    Where x is tiny it is a long way from there to 1: then the steps wider than x are further apart.
+    """
+    unit, top = min(math.floor(math.log2(line.unit)), MOST), min(math.ceil(math.log2(line.top)), MOST)
+    stride = 1 + (top - unit) // RUNGS
+    octaves = [*range(max(unit - FINEST, LEAST), unit + 1), *range(max(unit, LEAST) + stride, top + 1, stride)]
+    return [ODD * 2.0**k for k in octaves]
 
 
 def octave(line: Line, below: int) -> float:
     """The step so many octaves below the line's unit."""
-    return ODD * 2.0 ** (round(math.log2(line.unit)) - below)
+    return ODD * 2.0 ** max(round(math.log2(line.unit)) - below, LEAST)
 
 
 def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
@@ -104,12 +108,12 @@ def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
     pole, and what lies beyond says nothing about x.
     """
     runs: list[list[Estimate]] = []
-    low, high, last = math.inf, -math.inf, 0.0
+    low, high, last = math.inf, -math.inf, NOTHING._replace(error=0.0)
     for rung in rungs:
         if not math.isfinite(rung.error):
             continue
         low, high = max(low, rung.value - rung.error), min(high, rung.value + rung.error)
-        sudden, last = last > SUDDEN * rung.error, rung.error
+        sudden, last = last.error > SUDDEN * rung.error * abs(rung.step / last.step), rung
         if low > high or sudden:
             runs.append([])
             low, high = rung.value - rung.error, rung.value + rung.error
@@ -140,8 +144,8 @@ def best_of(run: Sequence[Estimate]) -> Estimate:
 
 def agrees_elsewhere(line: Line, claimed: float, slack: float) -> bool:
     """Is there a long run of steps, not the smallest, that agrees with the claim? Then f is rough at small scales."""
-    steps, ratio = steps_of(line)
-    best = [best_of(run) for run in agreeing([triple(line, step, ratio) for step in steps]) if len(run) >= CREDIBLE]
+    rungs = [triple(line, step) for step in steps_of(line)]
+    best = [best_of(run) for run in agreeing(rungs) if len(run) >= CREDIBLE]
     return any(abs(claimed - rung.value) <= 4.0 * rung.error + slack for rung in best)
 
 
@@ -154,10 +158,10 @@ def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
     """
     line.level = measured_noise(line, sign)
     size = line.widest
-    steps, ratio = steps_of(line)
+    steps = steps_of(line)
 
     def climb() -> list[Estimate]:
-        return [side(line, sign * step, ratio) if sign else triple(line, step, ratio) for step in steps]
+        return [side(line, sign * step) if sign else triple(line, step) for step in steps]
 
     rungs = climb()
     while line.level > BELOW * size and calm(rungs):

@@ -148,7 +148,7 @@ class Line:
         return Point(rise, sway, piece)
 
     def slope(self, low: float, high: float) -> Slope | None:
-        """(φ(high) - φ(low)) / (high - low); None where that is not finite.
+        """(φ(high) - φ(low)) / (high - low); None where that is no finite number.
 
         Across x, also None unless both ends lie in the piece of x itself. From x to one side, any piece will do: at a
         kink x has a piece of its own.
@@ -167,7 +167,7 @@ class Line:
     def chord(self, low: float, high: float) -> Chord | None:
         """What of a slope does not depend on how noisy φ is taken to be, which changes while steps are compared."""
         ahead, behind = self.at(high), self.at(low)
-        if ahead is None or behind is None:
+        if ahead is None or behind is None or low == high:
             return None
         if low and high and not self.piece == ahead.piece == behind.piece:
             return None

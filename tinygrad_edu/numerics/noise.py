@@ -7,6 +7,7 @@ S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33 (2011).
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 
@@ -14,32 +15,34 @@ from tinygrad_edu.numerics.line import Line
 
 __all__ = ["measured_noise", "stair", "stair_height"]
 
-POINTS = 9
+POINTS = 8  # on both sides of x, and never x itself: where f runs past a pole, x is the one that stands out
 GRIDS = (46, 38, 30, 22, 15)  # spacings, as powers of ½ of the line's unit
 FLAT = 8.0  # orders that measure noise, not slope, agree within this factor
 COARSE = 2.0**-9  # stairs lower than this part of φ are rounding in a narrower float; higher ones are f's own
 SAFE = 4.0  # a level is a standard deviation; a difference may catch several of them
-SAME = 16.0  # so do grids; at a kink their levels part as their spacings do, by 128 and more
+SAME = 16.0  # so do two grids, and by less than the root of what their spacings part: at a kink they part as these do
 
 
 def measured_noise(line: Line, sign: float = 0.0) -> float:
-    """The noise of φ around x, or on one side of it; 0 where no two neighbouring grids agree on one.
+    """The noise of φ around x, or on one side of it; 0 where no two grids agree on one.
 
-    A function that computes in float32 looks constant on the finest grids, hence several.
+    A function that computes in float32 looks constant on the finest grids, hence several. One whose rounding comes from
+    an elimination looks exact on a grid that its last digits happen to fit, hence any two.
     """
-    size = line.widest  # so far that of x and its near surroundings
+    size = line.magnitude or line.widest  # where f runs past a pole, what lies beyond it is larger
+    spacings = sorted({unit * 2.0**-k for unit in (line.unit, line.top) for k in GRIDS} - {0.0})
+    levels = [(spacing, noise_on_grid(line, spacing, sign, size)) for spacing in spacings]
     found = [0.0]
-    for unit in {line.unit, line.top}:
-        levels = [noise_on_grid(line, unit * 2.0**-k, sign, size) for k in GRIDS]
-        pairs = zip(levels, levels[1:], strict=False)
-        found += [max(pair) for pair in pairs if 0.0 < max(pair) <= SAME * min(pair)]
+    for (fine, low), (coarse, high) in combinations(levels, 2):
+        if 0.0 < max(low, high) < min(SAME, math.sqrt(coarse / fine)) * min(low, high):
+            found.append(max(low, high))
     return SAFE * max(found)
 
 
 def noise_on_grid(line: Line, spacing: float, sign: float, size: float) -> float:
     """0 where the grid shows no noise: it is not smooth or not finite there, or the function moves too fast."""
-    first = 1 if sign else -(POINTS // 2)
-    points = [line.at((sign or 1.0) * k * spacing) for k in range(first, first + POINTS)]
+    first = 1.0 if sign else 0.5 - POINTS / 2
+    points = [line.at((sign or 1.0) * (first + k) * spacing) for k in range(POINTS)]
     whole = [point for point in points if point is not None]
     if len(whole) < POINTS or len({point.piece for point in whole}) > 1:
         return 0.0

@@ -24,6 +24,8 @@ def complex_step(line: Line) -> Estimate:
     want the same answer turned by a right angle.
     """
     step = TINY * line.unit
+    if not step:
+        return NOTHING
     with np.errstate(all="ignore"):
         try:
             ahead = line.evaluate(*[x + 1j * (step * v) for x, v in zip(line.xs, line.vs, strict=True)])[0]

@@ -63,7 +63,7 @@ class Checker:
         for number in range(count if x.size else 0):
             signs = np.where(self.rng.random(x.shape) < 0.5, -1.0, 1.0) * np.isfinite(x)
             if number % 2:
-                signs = signs * 2.0 ** np.frexp(np.maximum(np.abs(x), 2.0**-30 * size))[1]
+                signs = signs * 2.0 ** (np.frexp(np.maximum(np.abs(x), 2.0**-30 * size))[1] - 1)
             judgement = self.judge({k: signs})
             if judgement.verdict == "wrong":
                 found = self.located(k, signs, judgement)

@@ -63,7 +63,7 @@ class Subject:
         forward = getattr(self.vjp, "forward", None)
         arguments = self.arguments(copies(arrays))
         value = self.f(*arguments) if forward is None else forward(self.f, *arguments)
-        return [np.asarray(plain(y)) for y in flatten(value)[0]], None
+        return copies([plain(y) for y in flatten(value)[0]]), None  # the next call may write into the same memory
 
     def pull(self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> list[Any]:
         """The gradients of ⟨cotangents, f⟩ at the arrays, as they came: anything the pullback returns."""
