@@ -40,6 +40,7 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 html_extra_path = ["reference/pages"]  # whole pages, which are copied as they are
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = project
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

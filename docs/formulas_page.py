@@ -30,6 +30,14 @@ def softmax_and_cross_entropy(Z, t):
     return F.cross_entropy(Z, t)
 
 
+def weighted_cross_entropy(Z, t, w):
+    return -np.sum(w * F.log_softmax(Z)[np.arange(Z.shape[0]), t]) / np.sum(w)
+
+
+def max_shift(Z):
+    return Z - np.max(Z, axis=-1, keepdims=True)
+
+
 def label_smoothing(Z, t, a):
     return F.cross_entropy(Z, t, label_smoothing=a)
 
@@ -44,6 +52,10 @@ def linear(X, W, b):
 
 def relu(X):
     return F.relu(X)
+
+
+def leaky_relu(X, slope):
+    return np.where(X > 0, X, slope * X)
 
 
 def gelu(X):
@@ -66,6 +78,10 @@ def rms_norm(X, gamma, eps):
     return F.rms_norm(X, gamma, eps)
 
 
+def residual(X, W):
+    return X + np.tanh(X @ W)
+
+
 def feed_forward_with_residual(X, W_1, b_1, W_2, b_2):
     H = X @ W_1 + b_1
     A = F.relu(H)
@@ -82,6 +98,10 @@ def masked_attention(Q, K, V, M):
     return F.attention(Q, K, V, M)
 
 
+def splitting_into_heads(X, H):
+    return X.reshape(*X.shape[:2], H, -1).swapaxes(1, 2)
+
+
 def heads(X, W, W_o, H):
     QKV = X @ W
     parts = np.split(QKV, 3, axis=-1)
@@ -90,12 +110,20 @@ def heads(X, W, W_o, H):
     return O.swapaxes(1, 2).reshape(X.shape) @ W_o
 
 
-def embedding_and_positions(E, P, t):
-    return F.embedding(E, t) + P
+def embedding(E, t):
+    return F.embedding(E, t)
+
+
+def positions(X, P):
+    return X + P
 
 
 def pooling_first(X):
     return X[:, 0]
+
+
+def pooling_last(X):
+    return X[:, -1]
 
 
 def pooling_mean(X):
@@ -108,6 +136,10 @@ def pooling_max(X):
 
 def post_norm_block(X, W, gamma, beta):
     return F.layer_norm(X + np.tanh(X @ W), gamma, beta)
+
+
+def pre_norm_block(X, W, gamma, beta):
+    return X + np.tanh(F.layer_norm(X, gamma, beta) @ W)
 
 
 def weight_tying(h, E, t):
@@ -123,28 +155,37 @@ FORMULAS = [
     ("1", "Cross-entropy on probabilities", cross_entropy_on_probabilities, {"p": "N V > 0", "t": "N < V"}),
     ("2", "Softmax", softmax, {"Z": "N V"}),
     ("3", "Softmax and cross-entropy", softmax_and_cross_entropy, {"Z": "N V", "t": "N < V"}),
+    ("3", "Softmax and cross-entropy, with weights", weighted_cross_entropy,
+     {"Z": "N V", "t": "N < V", "w": "N > 0", "wrt": ("Z",)}),
+    ("4", "Max-shift", max_shift, {"Z": "N V"}),
     ("4", "Log-softmax: the max-shift changes nothing", log_softmax, {"Z": "N V"}),
     ("5", "Linear", linear, {"X": "B T D", "W": "D E", "b": "E"}),
     ("6", "ReLU", relu, {"X": "N D"}),
     ("7", "Layer norm", layer_norm, {"X": "N D", "gamma": "D", "beta": "D", "eps": 1e-5}),
     ("7", "RMS norm", rms_norm, {"X": "N D", "gamma": "D", "eps": 1e-5}),
+    ("8", "Residual", residual, {"X": "N D", "W": "D D"}),
     ("8, 9", "Residual and feed-forward", feed_forward_with_residual,
      {"X": "N D", "W_1": "D F", "b_1": "F", "W_2": "F D", "b_2": "D"}),
     ("10", "Attention", attention, {"Q": "T d", "K": "S d", "V": "S e"}),
     ("10", "Masked attention", masked_attention, {"Q": "T d", "K": "S d", "V": "S e", "M": "T S bool"}),
+    ("11", "Splitting into heads", splitting_into_heads, {"X": "B T D", "H": 2, "sizes": {"D": 8}}),
     ("11", "Heads", heads, {"X": "B T D", "W": "D 24", "W_o": "D D", "H": 2, "sizes": {"D": 8}}),
-    ("12, 13", "Embedding and learned positions", embedding_and_positions,
-     {"E": "V D", "P": "T D", "t": "B T < V"}),
+    ("12", "Embedding", embedding, {"E": "V D", "t": "B T < V"}),
+    ("13", "Fixed positions", positions, {"X": "B T D", "P": "T D", "wrt": ("X",)}),
+    ("13", "Learned positions", positions, {"X": "B T D", "P": "T D"}),
     ("14", "Pooling: the first position", pooling_first, {"X": "B T D"}),
+    ("14", "Pooling: the last position", pooling_last, {"X": "B T D"}),
     ("14", "Pooling: the mean", pooling_mean, {"X": "B T D"}),
     ("14", "Pooling: the maximum", pooling_max, {"X": "B T D"}),
     ("15", "A post-norm sublayer", post_norm_block, {"X": "N D", "W": "D D", "gamma": "D", "beta": "D"}),
+    ("15", "A pre-norm sublayer", pre_norm_block, {"X": "N D", "W": "D D", "gamma": "D", "beta": "D"}),
     ("17", "Tied weights", weight_tying, {"h": "N D", "E": "V D", "t": "N < V"}),
     ("17", "Temperature", temperature, {"Z": "N V", "t": "N < V", "tau": 0.7}),
     ("17", "Label smoothing", label_smoothing, {"Z": "N V", "t": "N < V", "a": 0.1}),
     ("17", "Dropout, with a drawn mask M", dropout, {"X": "N D", "M": "N D bool", "p": 0.2}),
     ("17", "GELU", gelu, {"X": "N D"}),
     ("17", "GELU, the tanh formula", gelu_tanh, {"X": "N D"}),
+    ("17", "Leaky ReLU", leaky_relu, {"X": "N D", "slope": 0.01}),
     ("17", "SiLU", silu, {"X": "N D"}),
 ]  # fmt: skip
 

@@ -102,6 +102,14 @@ def test_an_unknown_exercise_and_a_file_that_does_not_run_get_a_reason(learner):
     assert "NameError in line 2: name 'y'" in learner("check", "1")[2]
 
 
+def test_a_call_from_the_folder_of_the_answers_says_where_to_go(learner, monkeypatch):
+    learner("open", "1")
+    monkeypatch.chdir("lessons")
+    told = learner("check", "1")[2]
+    assert "lesson_01.py in this folder: go up one, or add --folder ." in told
+    assert learner("check", "1", "--folder", ".")[1].count("to do") == 6
+
+
 def test_a_damaged_progress_file_is_no_trouble(learner):
     learner("open", "1")
     for text in ("{", "[]", '{"1": 5}', json.dumps({"1": ["gone"]})):

@@ -128,6 +128,9 @@ def check(course: Path, number: int, folder: Path, exercise: str | None = None) 
     lesson = lesson_of(course, number)
     path = folder / lesson.file
     if not path.exists():
+        if Path(lesson.file).exists():
+            there = f"{lesson.file} in this folder: go up one, or add --folder ."
+            raise FileNotFoundError(f"there is no {path}, but {there}")
         raise FileNotFoundError(f"{path} is not there yet: python -m transformer lesson open {number}")
     if exercise is not None and exercise not in lesson.exercises:
         raise ValueError(f"lesson {number} has no exercise {exercise!r}: there are {', '.join(lesson.exercises)}")

@@ -164,6 +164,7 @@ def cell(value):
     if isinstance(value, float | np.floating):
         value = f"{value:.4g}"
     text = html.escape(str(value)).replace("-", "−") if is_number(value) else html.escape(str(value))
+    text = re.sub(r"(?<=\d)%$", " %", text)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
     return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
 
@@ -184,7 +185,7 @@ STYLE = {
 }  # fmt: skip
 
 
-def figure(draw_it, alt, width=7.0, height=3.2):
+def figure(draw_it, alt, width=5.8, height=3.0):
     """An SVG of width × height inches that `draw_it(figure)` fills by matplotlib; alt says what is to be seen."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -203,12 +204,23 @@ def figure(draw_it, alt, width=7.0, height=3.2):
     svg = re.sub(r' id="([^"]+)"', rf' id="{salt}-\g<1>"', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{salt}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)  # styles leak into the page
-    strokes = "stroke-linejoin: round; stroke-linecap: butt"
+    strokes = f"stroke-linejoin: round; stroke-linecap: butt; {legible(96 * width)}"
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}" style="{strokes}"', 1)
-    return Shown(f'<figure class="lesson-figure">{svg}<figcaption>{html.escape(alt)}</figcaption></figure>')
+    return framed(svg, alt)
 
 
-def chart(lines, alt, xlabel="", ylabel="", x=None, marker=None, log=False, height=3.2):
+def framed(picture, alt):
+    """A figure with its caption, which scrolls where it is wider than the page."""
+    caption = f"<figcaption>{html.escape(alt)}</figcaption>"
+    return Shown(f'<figure class="lesson-figure"><div class="scrolled" tabindex="0">{picture}</div>{caption}</figure>')
+
+
+def legible(width):
+    """On a narrow page a picture shrinks, but not to letters that nobody can read."""
+    return f"min-width: {0.66 * width:.0f}px"
+
+
+def chart(lines, alt, xlabel="", ylabel="", x=None, marker=None, log=False, height=3.0):
     """Curves, {label: values}."""
 
     def draw_it(made):
@@ -242,7 +254,7 @@ def heatmap(matrices, alt, rows=None, columns=None, diverging=False, height=None
                 place.set_xticks(range(len(columns)), columns, rotation=60 if long else 0)
         made.colorbar(image, ax=places, shrink=0.8)
 
-    return figure(draw_it, alt, height=height or 3.4)
+    return figure(draw_it, alt, width=7.0 if len(many) > 1 else 5.8, height=height or 3.2)
 
 
 def picture(target, *inputs, alt, **wishes):
@@ -251,14 +263,16 @@ def picture(target, *inputs, alt, **wishes):
     for theme in ("light", "dark") if "SPHINX_BUILD" in os.environ else ("light",):
         drawn = draw(target, *inputs, format="svg", theme=theme, **wishes)
         images.append(as_image(drawn, alt, f"only-{theme}"))
-    return Shown(f'<figure class="lesson-figure">{"".join(images)}<figcaption>{html.escape(alt)}</figcaption></figure>')
+    return framed("".join(images), alt)
 
 
 def as_image(svg, alt, kind):
     import base64
 
     data = base64.b64encode(str(svg).encode()).decode()
-    return f'<img class="{kind}" alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+    width = 96 / 72 * float(re.search(r'<svg width="([\d.]+)pt"', str(svg))[1])
+    source = f'style="{legible(width)}" src="data:image/svg+xml;base64,{data}"'
+    return f'<img class="{kind}" alt="{html.escape(alt)}" {source}>'
 
 
 def page(name, write, title, height=640):

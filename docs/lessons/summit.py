@@ -26,53 +26,54 @@ MACHINE = {title: (code, inputs) for _, title, code, inputs in FORMULAS}
 class Formula(NamedTuple):
     """number: in the lesson. case: of by_hand and of the forward passes. hand: the functions that the hand wrote.
 
-    machine: titles of the page on derive, where the same code runs on letters.
+    machine: the title on the page on derive, where the same code runs on letters.
     """
 
     number: str
     case: str
     hand: tuple
-    machine: tuple[str, ...] = ()
+    machine: str
 
 
 TITLES = {
     "cross-entropy on probabilities": Formula(
-        "1", "cross_entropy_on_probabilities", (loss.cross_entropy_backward,), ("Cross-entropy on probabilities",)),
-    "softmax": Formula("2", "softmax", (loss.softmax_backward,), ("Softmax",)),
+        "1", "cross_entropy_on_probabilities", (loss.cross_entropy_backward,), "Cross-entropy on probabilities"),
+    "softmax": Formula("2", "softmax", (loss.softmax_backward,), "Softmax"),
     "softmax and cross-entropy": Formula(
-        "3", "softmax_cross_entropy", (loss.softmax_cross_entropy_backward,), ("Softmax and cross-entropy",)),
-    "with weights": Formula("3", "softmax_cross_entropy_weighted", (loss.softmax_cross_entropy_backward,)),
-    "max-shift": Formula("4", "max_shift", (loss.max_shift_backward,)),
+        "3", "softmax_cross_entropy", (loss.softmax_cross_entropy_backward,), "Softmax and cross-entropy"),
+    "with weights": Formula(
+        "3", "softmax_cross_entropy_weighted", (loss.softmax_cross_entropy_backward,),
+        "Softmax and cross-entropy, with weights"),
+    "max-shift": Formula("4", "max_shift", (loss.max_shift_backward,), "Max-shift"),
     "log-softmax": Formula(
-        "4", "log_softmax", (loss.log_softmax_backward,), ("Log-softmax: the max-shift changes nothing",)),
-    "linear": Formula("5", "linear_map", (linear.linear_backward,), ("Linear",)),
-    "ReLU": Formula("6", "relu", (activations.relu_backward,), ("ReLU",)),
-    "layer norm": Formula("7", "layer_norm", (normalization.layer_norm_backward,), ("Layer norm",)),
-    "residual": Formula("8", "residual", (linear.residual_backward,)),
-    "feed-forward": Formula(
-        "9", "feed_forward_relu", (linear.feed_forward_backward,), ("Residual and feed-forward",)),
-    "attention": Formula("10", "scaled_attention", (attention.attention_backward,), ("Attention",)),
-    "masked attention": Formula("10", "masked_attention", (attention.attention_backward,), ("Masked attention",)),
-    "splitting into heads": Formula("11", "split_heads", (attention.join_heads,)),
-    "all heads": Formula("11", "multi_head", (attention.multi_head_backward,), ("Heads",)),
-    "embedding": Formula(
-        "12", "embedding_lookup", (embedding.embedding_backward,), ("Embedding and learned positions",)),
-    "fixed positions": Formula("13", "fixed_positions", (embedding.fixed_positions_backward,)),
-    "learned positions": Formula("13", "learned_positions", (embedding.learned_positions_backward,)),
-    "the first position": Formula("14", "pool_first", (pooling.pool_backward,), ("Pooling: the first position",)),
-    "the last": Formula("14", "pool_last", (pooling.pool_backward,)),
-    "the mean": Formula("14", "pool_mean", (pooling.pool_backward,), ("Pooling: the mean",)),
-    "the maximum": Formula("14", "pool_max", (pooling.pool_backward,), ("Pooling: the maximum",)),
-    "post-norm block": Formula("15", "block_post_norm", (blocks.block_backward,), ("A post-norm sublayer",)),
-    "pre-norm block": Formula("15", "block_pre_norm", (blocks.block_backward,)),
-    "tied weights": Formula("17", "weight_tying", (embedding.tied_output_backward,), ("Tied weights",)),
-    "temperature": Formula("17", "temperature", (loss.softmax_cross_entropy_backward,), ("Temperature",)),
-    "label smoothing": Formula("17", "label_smoothing", (loss.softmax_cross_entropy_backward,), ("Label smoothing",)),
-    "dropout": Formula("17", "dropout", (regularization.dropout_backward,), ("Dropout, with a drawn mask M",)),
-    "GELU": Formula("17", "gelu_erf", (activations.gelu_erf_backward,), ("GELU",)),
-    "GELU by tanh": Formula("17", "gelu_tanh", (activations.gelu_tanh_backward,), ("GELU, the tanh formula",)),
-    "leaky ReLU": Formula("17", "leaky_relu", (activations.leaky_relu_backward,)),
-    "SiLU": Formula("17", "silu", (activations.silu_backward,), ("SiLU",)),
+        "4", "log_softmax", (loss.log_softmax_backward,), "Log-softmax: the max-shift changes nothing"),
+    "linear": Formula("5", "linear_map", (linear.linear_backward,), "Linear"),
+    "ReLU": Formula("6", "relu", (activations.relu_backward,), "ReLU"),
+    "layer norm": Formula("7", "layer_norm", (normalization.layer_norm_backward,), "Layer norm"),
+    "residual": Formula("8", "residual", (linear.residual_backward,), "Residual"),
+    "feed-forward": Formula("9", "feed_forward_relu", (linear.feed_forward_backward,), "Residual and feed-forward"),
+    "attention": Formula("10", "scaled_attention", (attention.attention_backward,), "Attention"),
+    "masked attention": Formula("10", "masked_attention", (attention.attention_backward,), "Masked attention"),
+    "splitting into heads": Formula("11", "split_heads", (attention.join_heads,), "Splitting into heads"),
+    "all heads": Formula("11", "multi_head", (attention.multi_head_backward,), "Heads"),
+    "embedding": Formula("12", "embedding_lookup", (embedding.embedding_backward,), "Embedding"),
+    "fixed positions": Formula("13", "fixed_positions", (embedding.fixed_positions_backward,), "Fixed positions"),
+    "learned positions": Formula(
+        "13", "learned_positions", (embedding.learned_positions_backward,), "Learned positions"),
+    "the first position": Formula("14", "pool_first", (pooling.pool_backward,), "Pooling: the first position"),
+    "the last": Formula("14", "pool_last", (pooling.pool_backward,), "Pooling: the last position"),
+    "the mean": Formula("14", "pool_mean", (pooling.pool_backward,), "Pooling: the mean"),
+    "the maximum": Formula("14", "pool_max", (pooling.pool_backward,), "Pooling: the maximum"),
+    "post-norm block": Formula("15", "block_post_norm", (blocks.block_backward,), "A post-norm sublayer"),
+    "pre-norm block": Formula("15", "block_pre_norm", (blocks.block_backward,), "A pre-norm sublayer"),
+    "tied weights": Formula("17", "weight_tying", (embedding.tied_output_backward,), "Tied weights"),
+    "temperature": Formula("17", "temperature", (loss.softmax_cross_entropy_backward,), "Temperature"),
+    "label smoothing": Formula("17", "label_smoothing", (loss.softmax_cross_entropy_backward,), "Label smoothing"),
+    "dropout": Formula("17", "dropout", (regularization.dropout_backward,), "Dropout, with a drawn mask M"),
+    "GELU": Formula("17", "gelu_erf", (activations.gelu_erf_backward,), "GELU"),
+    "GELU by tanh": Formula("17", "gelu_tanh", (activations.gelu_tanh_backward,), "GELU, the tanh formula"),
+    "leaky ReLU": Formula("17", "leaky_relu", (activations.leaky_relu_backward,), "Leaky ReLU"),
+    "SiLU": Formula("17", "silu", (activations.silu_backward,), "SiLU"),
 }  # fmt: skip
 
 
@@ -190,15 +191,14 @@ def section(title):
     source = "".join(map(listing, entry.hand))
     where = ", ".join(f"<code>tests/{each.__module__.replace('.', '/')}.py</code>" for each in entry.hand)
     parts = [fold(f"{cell(title)}, by hand: {where}", source)]
-    for name in entry.machine:
-        code, inputs = MACHINE[name]
-        latex = derive(code, **inputs).latex
-        formula = (
-            '<div class="math notranslate nohighlight" style="overflow-x: auto" tabindex="0">'
-            f"\\[{html.escape(latex)}\\]</div>"
-        )
-        summary = f"{cell(title)}, derived by the machine from its forward code"
-        parts.append(fold(summary, listing(code) + formula, opened=True))
+    code, inputs = MACHINE[entry.machine]
+    latex = derive(code, **inputs).latex
+    formula = (
+        '<div class="math notranslate nohighlight" style="overflow-x: auto" tabindex="0">'
+        f"\\[{html.escape(latex)}\\]</div>"
+    )
+    summary = f"{cell(title)}, derived by the machine from its forward code"
+    parts.append(fold(summary, listing(code) + formula, opened=True))
     rows = []
     for name, index, *three, measured in result.rows:
         four = [signed(f"{x:.7f}") for x in (*three, measured.value)]
