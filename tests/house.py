@@ -30,7 +30,7 @@ ROWS = {
         "exits",
         "tensor",
         "arguments compiled convolution explain memory profiler",
-        "recompute transforms functional",
+        "recompute tape transforms functional",
         "averages flat nn schedules",
         "onnx optim numerics formulas",
         "render",

@@ -20,6 +20,7 @@ __all__ = [
     "attention_mask",
     "broadcasts_to",
     "check_range",
+    "drawn",
     "floating",
     "has_kernel",
     "integers",
@@ -56,7 +57,10 @@ def optional(x: Any) -> Any:
 
 
 def plain(x: object) -> NDArray[Any]:
-    return x._value if isinstance(x, Tensor) else np.asarray(x)
+    """An array, of whose checks nobody need know; but a tape holds them too."""
+    if isinstance(x, Tensor):
+        return x if STATE.get().tape is not None else x._value  # type: ignore[return-value]
+    return np.asarray(x)
 
 
 def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
@@ -66,6 +70,12 @@ def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:
     if found.dtype.kind not in "iu":
         reject(DtypeError, f"{function}: {what} are {found.dtype}; they must be integers")
     return found
+
+
+def drawn(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Uniform in [0, 1), float32; where a tape runs it is drawn anew each time."""
+    tape = STATE.get().tape
+    return rng.random(shape, dtype=np.float32) if tape is None else tape.drawn(rng, shape)
 
 
 def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted: Any = True) -> None:

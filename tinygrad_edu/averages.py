@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_edu.settings import share
+from tinygrad_edu.state import not_on_tape
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["MovingAverage"]
@@ -31,6 +32,7 @@ class MovingAverage:
         self.average = {name: parameter.numpy() for name, parameter in self.parameters.items()}
 
     def update(self) -> None:
+        not_on_tape("MovingAverage.update()")
         for name, parameter in self.parameters.items():
             mean = self.average[name]
             mean *= self.decay

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.anomalies import check_backward, check_sum
-from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError
+from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError, ShapeError
 from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, node_location, picked
 from tinygrad_edu.seals import changed
 
-__all__ = ["reverse", "unbroadcast"]
+__all__ = ["fitted_as", "of_selected", "reverse", "unbroadcast"]
 
 FLOAT, float64, ndarray = np.dtype(np.float64), np.float64, np.ndarray
 Lift = Callable[[Any, Node | None], Any]
@@ -78,6 +78,8 @@ def reverse(
     take, held_for = cotangents.pop, cotangents.get
     state = STATE.get()
     anomaly, tell = state.anomaly, tell or state.tell
+    if state.tape is not None:
+        tell = state.tape.begins(roots, tell, lift)
     watched = anomaly or tell is not None
     with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
         while waiting or fresh is not None:
@@ -129,8 +131,8 @@ def reverse(
                 else:
                     share = rule(g, *[kept[k] for k in needs])
                 if careful:
-                    if node in chosen and plan.operation.elementwise and not np.isfinite(np.sum(share)):
-                        share = np.where(g == 0, 0.0, share)  # 0 · inf, where nothing was selected, is nothing
+                    if node in chosen and plan.operation.elementwise:
+                        share = of_selected(g, share)
                     made = share
                 if not (  # the two usual cases, without a call
                     (type(share) is float64 and target.dtype is FLOAT and not target.shape)
@@ -164,7 +166,14 @@ def reverse(
     if targets is not None:
         cotangents = {leaf: g for leaf, g in cotangents.items() if leaf in targets}
     found.update(cotangents)  # leaves are all that is left
+    if state.tape is not None:
+        state.tape.ends(found)
     return found
+
+
+def of_selected(g: Any, share: Any) -> Any:
+    """0 · inf, where nothing was selected, is nothing."""
+    return share if np.isfinite(np.sum(share)) else np.where(g == 0, 0.0, share)
 
 
 def freed(node: Node) -> FreedGraphError:
@@ -185,7 +194,8 @@ def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
         share = np.float64(share)
     if share.shape != target.shape:
         returned, broadcasts = share.shape, node.operation.broadcasts
-        share = summed(share, target.shape, node) if broadcasts else share
+        over = node.shape if node.operation.elementwise else None
+        share = summed(share, target.shape, over) if broadcasts else share
         if share.shape != target.shape:
             hint = f", the output {node.shape}" if broadcasts else ""
             advice = "" if broadcasts else ", or declare broadcasts=True if the operation broadcasts"
@@ -203,11 +213,23 @@ def fitted(share: Any, target: Node, node: Node, argument: int) -> Any:
     return share
 
 
-def summed(share: Any, shape: tuple[int, ...], node: Node) -> Any:
-    """A broadcast undone; what is no broadcast of the output's comes back as it is."""
+def fitted_as(
+    share: Any, shape: tuple[int, ...], dtype: Any, over: tuple[int, ...] | None, broadcasts: bool
+) -> Any:
+    """What `fitted` gives where it has nothing to complain of; ShapeError where it has."""
+    share = share if hasattr(share, "shape") else np.float64(share)
+    if share.shape != shape and broadcasts:
+        share = summed(share, shape, over)
+    if share.shape != shape:
+        raise ShapeError(f"a cotangent of shape {share.shape} where {shape} belongs")
+    return share if share.dtype == dtype else share.astype(dtype)
+
+
+def summed(share: Any, shape: tuple[int, ...], over: tuple[int, ...] | None) -> Any:
+    """A broadcast undone; what is no broadcast of the output's comes back as it is. over: the output's shape."""
     try:
-        if node.operation.elementwise and share.shape != node.shape:
-            share = np.broadcast_to(share, node.shape)
+        if over is not None and share.shape != over:
+            share = np.broadcast_to(share, over)
         return unbroadcast(share, shape)
     except ValueError:
         return share

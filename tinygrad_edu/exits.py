@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_edu.errors import DtypeError, LostGradientError, ShapeError, UnsupportedError
-from tinygrad_edu.graph import is_recording, user_location
+from tinygrad_edu.graph import is_recording, left, not_on_tape, user_location
 from tinygrad_edu.methods import ArrayMethods
 from tinygrad_edu.record import Variable
 
@@ -29,13 +29,16 @@ class Exits(ArrayMethods):
             raise LostGradientError(
                 f"item() wants one element, this tensor has shape {self.shape}. Called {user_location()}"
             )
+        not_on_tape("item()")
         return self._value.item(*place)  # type: ignore[no-any-return]
 
     def numpy(self) -> np.ndarray:
         """A copy of the data as an ndarray: yours to change."""
+        not_on_tape("numpy()")
         return np.array(self._value)
 
     def tolist(self) -> Any:
+        not_on_tape("tolist()")
         return self._value.tolist()
 
     def _refuse_if_tracked(self, what: str, instead: str) -> None:
@@ -49,6 +52,7 @@ class Exits(ArrayMethods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         self._refuse_if_tracked("np.asarray()", "x.numpy() copies the values, np.stack([...]) joins tensors")
+        not_on_tape("np.asarray()")
         return np.array(self._value, dtype=dtype, copy=copy)
 
     # To numbers
@@ -59,6 +63,8 @@ class Exits(ArrayMethods):
 
     def __int__(self) -> int:
         self._refuse_if_tracked("int()", "x.item() gives the number")
+        if self.size == 1:
+            return int(left(self._value, int))
         return int(self.item())
 
     __trunc__ = __int__
@@ -70,7 +76,7 @@ class Exits(ArrayMethods):
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.ndim:
             raise DtypeError(f"a tensor of {self.dtype}{list(self.shape)} is no index. Called {user_location()}")
-        return int(self._value)
+        return int(left(self._value, int))
 
     # To truth values
 
@@ -81,9 +87,10 @@ class Exits(ArrayMethods):
                 f"a tensor of shape {self.shape} is neither true nor false: ask (x > 0).any() or (x > 0).all(), write "
                 f"(0 < x) & (x < 1) for 0 < x < 1, or choose by element with np.where. Called {user_location()}"
             )
-        return bool(self._value)
+        return bool(left(self._value, bool))
 
     def __contains__(self, value: Any) -> bool:
+        not_on_tape("in")
         return bool((self._value == (value._value if isinstance(value, Variable) else value)).any())
 
     # To its rows
@@ -109,4 +116,5 @@ class Exits(ArrayMethods):
                 f"the format {spec!r} is for one number, this tensor has shape {self.shape}; format its elements, or "
                 f"print it whole. Called {user_location()}"
             )
+        not_on_tape("text")
         return format(self._value.item(), spec) if spec else repr(self)

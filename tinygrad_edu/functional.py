@@ -21,6 +21,7 @@ from tinygrad_edu.arguments import (
     attention_mask,
     broadcasts_to,
     check_range,
+    drawn,
     floating,
     has_kernel,
     integers,
@@ -223,8 +224,8 @@ def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bo
             "repeated",
         )
     x = floating(x)
-    keep = rng.random(x.shape, dtype=np.float32) >= p
-    return x * np.multiply(keep, 1 / (1 - p), dtype=x.dtype)
+    keep: Any = drawn(rng, x.shape) >= p
+    return x * (keep.astype(x.dtype) * (1 / (1 - p)))
 
 
 def embedding(weight: A, ids: object) -> A:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu.absent import Absences
 from tinygrad_edu.errors import DtypeError
-from tinygrad_edu.graph import user_location
+from tinygrad_edu.graph import not_on_tape, user_location
 from tinygrad_edu.operators import Operators
 from tinygrad_edu.protocols import call
 from tinygrad_edu.record import unary
@@ -274,4 +274,5 @@ class ArrayMethods(Operators, Absences):
         return self._call(np.dot, other, **given(out=out))
 
     def tobytes(self, order: Any = "C") -> bytes:
+        not_on_tape("tobytes()")
         return self._value.tobytes(order)  # type: ignore[no-any-return]

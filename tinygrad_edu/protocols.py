@@ -13,11 +13,11 @@ from tinygrad_edu.complaints import complain, refuse_keyword, signature_of
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.extents import EXTENTS
 from tinygrad_edu.forms import form_of
-from tinygrad_edu.graph import STATE, Cut, user_location, user_origin
+from tinygrad_edu.graph import STATE, Cut, hear, not_on_tape, user_location, user_origin
 from tinygrad_edu.limits import refuse_growth
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
-from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, strip, unary
+from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, recognisable, strip, unary
 from tinygrad_edu.rules import lookup
 from tinygrad_edu.rules.folds import METHODS
 from tinygrad_edu.rules.products import with_subscripts
@@ -50,11 +50,9 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
             value = function(*plain[0], **plain[1])
         except Exception as error:
             complain(operation, plain[0], error)
-        watch = STATE.get().watch
-        if watch is not None:
-            if type(value) is np.bool:  # one of two objects: whoever watches could not tell it from any other
-                value = np.array(value)
-            watch(operation, *plain, value)
+        if STATE.get().heard:
+            value = recognisable(value if np.ndim(value) or type(value) is not np.ndarray else value[()])
+            hear(operation, function, *plain, value, (*args, *kwargs.values()))
         out = make(kind, value, None) if type(value) is np.ndarray and value.dtype == bool else untracked(kind, value)
         if isinstance(out, Variable) and holds_gradient(args):
             out._cut = Cut(f"{operation.name} ({operation.reason})", user_origin())
@@ -114,11 +112,14 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
 def numpys_own(kind: type[Variable], operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's own function: on whole numbers, which nothing differentiates, its result is the one to give."""
     refuse_out(operation, args, kwargs)
-    plain = strip(args)
+    plain, keywords = strip(args), {name: strip(value) for name, value in kwargs.items()}
     try:
-        value = operation.function(*plain, **{name: strip(value) for name, value in kwargs.items()})
+        value = operation.function(*plain, **keywords)
     except Exception as error:
         complain(operation, plain, error)
+    tape = STATE.get().tape
+    if tape is not None:
+        tape.ran(operation.function, plain, keywords, value, (*args, *kwargs.values()), operation)
     return untracked(kind, value)
 
 
@@ -192,7 +193,7 @@ def untracked(kind: type[Variable], value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "fiub":
             operand(value)  # raises
-        return make(kind, value if value.ndim else value[()], None)  # type: ignore[index]
+        return make(kind, value[()] if isinstance(value, np.ndarray) and not value.ndim else value, None)
     if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
         parts: list[Any] = [part if isinstance(part, Variable) else untracked(kind, part) for part in value]
         if isinstance(value, list):
@@ -225,6 +226,7 @@ def written(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[
             f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or array += tensor): the gradient "
             f"would be lost. Write array = array + tensor. Called {user_location()}"
         )
+    not_on_tape(f"{ufunc.__name__}(out=...), which writes into an array,")
     plain = strip(inputs)
     try:
         return getattr(ufunc, method)(*plain, **{name: strip(value) for name, value in kwargs.items()})

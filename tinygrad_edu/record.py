@@ -13,12 +13,12 @@ import numpy as np
 from tinygrad_edu.complaints import complain, describe, refuse_keyword
 from tinygrad_edu.errors import DtypeError, RuleError, ShapeError, UnsupportedError
 from tinygrad_edu.forms import elements, form_of
-from tinygrad_edu.graph import STATE, Cut, Fixed, Node, picked, record, user_location, user_origin
+from tinygrad_edu.graph import STATE, Cut, Fixed, Node, hear, picked, record, user_location, user_origin
 from tinygrad_edu.limits import refuse_growth, refuse_if_too_large, refuse_large_pair
 from tinygrad_edu.operation import Primitive, sequence_plan
 from tinygrad_edu.seals import guard, root_of
 
-__all__ = ["Variable", "apply", "binary", "strip", "unary"]
+__all__ = ["Variable", "apply", "binary", "recognisable", "strip", "unary"]
 
 # What the slots of a fresh tensor need: a value (ndarray, or NumPy scalar when 0-d) and a node (None: untracked).
 new = object.__new__
@@ -51,8 +51,8 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     except Exception as error:
         complain(operation, (value,), error)
     state = STATE.get()
-    if state.watch is not None:
-        state.watch(operation, (value,), {}, z)
+    if state.heard:
+        hear(operation, operation.fast, (value,), {}, z, (x,))
     out = new(kind)
     out._value = z
     source = x._node
@@ -91,8 +91,8 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
     except Exception as error:
         complain(operation, (x, y), error)
     state = STATE.get()
-    if state.watch is not None:
-        state.watch(operation, (x, y), {}, z)
+    if state.heard:
+        hear(operation, operation.fast, (x, y), {}, z, (left, right))
     out = new(kind)
     out._value = z
     feeds: Any
@@ -230,8 +230,9 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     elif not isinstance(value, np.ndarray | np.generic | tuple):
         value = number_from(operation, value)
     state = STATE.get()
-    if state.watch is not None:
-        state.watch(operation, raw, raw_kwargs, value)
+    if state.heard:
+        value = recognisable(value)
+        hear(operation, operation.run, raw, raw_kwargs, value, (*args, *kwargs.values()))
     shape: Any
     dtype: Any
     if isinstance(value, tuple):
@@ -254,6 +255,11 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     node = record(plan, bare(feeds), bare(rest), bare(kept), shape, dtype, state.scope)
     guard(node)
     return outputs(kind, value, node, operands)
+
+
+def recognisable(value: Any) -> Any:
+    """A truth value as an array: there are but two objects of its type, which nobody could tell apart."""
+    return np.array(value) if type(value) is np.bool else value
 
 
 def number_from(operation: Primitive, value: Any) -> Any:

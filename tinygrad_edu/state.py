@@ -16,13 +16,17 @@ import numpy as np
 __all__ = [
     "INSIDE",
     "STATE",
+    "Revision",
     "State",
     "definitions",
     "entered",
     "getframe",
+    "hear",
     "is_recording",
+    "left",
     "location",
     "no_grad",
+    "not_on_tape",
     "placed",
     "scope",
     "user_location",
@@ -37,9 +41,10 @@ class State:
     watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
     tell: is told of every share of a backward pass, see backward.reverse.
     defined: run what defines a kernel, instead of the kernel.
+    tape: writes down what runs, to run it again; see capture.
     """
 
-    __slots__ = ("anomaly", "defined", "recording", "scope", "tell", "variables", "watch")
+    __slots__ = ("anomaly", "defined", "heard", "recording", "scope", "tape", "tell", "variables", "watch")
 
     def __init__(
         self,
@@ -50,20 +55,58 @@ class State:
         watch: Callable[..., None] | None = None,
         defined: bool = False,
         tell: Callable[..., None] | None = None,
+        tape: Any = None,
     ) -> None:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
-        self.watch, self.defined, self.tell = watch, defined, tell
+        self.watch, self.defined, self.tell, self.tape = watch, defined, tell, tape
+        self.heard = watch is not None or tape is not None  # one question for each operation, not two
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
-        state = State(self.recording, self.scope, self.anomaly, self.variables, self.watch, self.defined, self.tell)
+        state = State(
+            self.recording, self.scope, self.anomaly, self.variables, self.watch, self.defined, self.tell, self.tape
+        )
         for name, value in changed.items():
             setattr(state, name, value)
+        state.heard = state.watch is not None or state.tape is not None
         return state
 
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.
 STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039, a State never changes
+
+
+def hear(
+    operation: Any, run: Callable[..., Any], args: Any, keywords: dict[str, Any], value: Any, given: Any
+) -> None:
+    """An operation has run, as run(*args, **keywords): tell who asked. given: the arguments, Tensors among them."""
+    state = STATE.get()
+    if state.watch is not None:
+        state.watch(operation, args, keywords, value)
+    if state.tape is not None:
+        state.tape.ran(run, args, keywords, value, given, operation)
+
+
+def not_on_tape(what: str) -> None:
+    """Something happens that no tape can hold: whoever records goes on without it, and says why."""
+    tape = STATE.get().tape
+    if tape is not None:
+        tape.fail(what)
+
+
+def left(value: Any, kind: type[Any]) -> Any:
+    """A number that Python asks for, to decide or to count by: a tape holds that it was this one."""
+    found = kind(value.item())
+    tape = STATE.get().tape
+    if tape is not None:
+        tape.decides(kind, value, found)
+    return found
+
+
+class Revision:
+    """How often an attribute of a module has changed: what was recorded before may not hold since."""
+
+    number = 0
 
 
 def is_recording() -> bool:
@@ -100,7 +143,7 @@ def entered(name: str) -> Token[State]:
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
     return STATE.set(
-        State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell)
+        State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell, state.tape)
     )
 
 

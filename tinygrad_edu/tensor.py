@@ -15,7 +15,18 @@ import numpy as np
 from tinygrad_edu.backward import reverse
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, ShapeError
 from tinygrad_edu.exits import Exits
-from tinygrad_edu.graph import Cut, Node, is_recording, leaf, next_number, node_location, user_location, user_origin
+from tinygrad_edu.graph import (
+    STATE,
+    Cut,
+    Node,
+    is_recording,
+    leaf,
+    next_number,
+    node_location,
+    not_on_tape,
+    user_location,
+    user_origin,
+)
 from tinygrad_edu.heap import keep_freed_memory
 from tinygrad_edu.protocols import call, call_ufunc
 from tinygrad_edu.record import Variable, make, operand
@@ -42,12 +53,15 @@ class Tensor(Exits):
     def __init__(
         self, data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None
     ) -> None:
+        given = data
         if isinstance(data, Variable):
             if data._node is not None and not requires_grad:
                 self._cut = Cut("Tensor(...), which copies values alone", user_origin(2))
             data = data._value
-        array = np.array(operand(data), dtype=dtype)
-        self._value = array if array.ndim else array[()]
+        self._value = copied(data, dtype)
+        tape = STATE.get().tape
+        if tape is not None:
+            tape.ran(copied, (data, dtype), {}, self._value, given)
         self._node = None
         self._name = name
         if requires_grad:
@@ -58,6 +72,7 @@ class Tensor(Exits):
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. Changing it after an operation saved it makes that backward() raise."""
+        not_on_tape(".data")
         if type(self._value) is not np.ndarray:
             self._value = np.array(self._value)
         owner = self._owning_node()
@@ -80,6 +95,7 @@ class Tensor(Exits):
 
     def _assign(self, array: Any) -> None:
         """Take `array` as the data, without a copy; graphs recorded before refuse to use the old one."""
+        not_on_tape("new data for a tensor (by .data =, an optimiser, load_state_dict)")
         node = self._node
         if node is not None:
             if node.operation is not None:
@@ -114,6 +130,9 @@ class Tensor(Exits):
     def detach(self) -> Tensor:
         """The same values, off the graph."""
         out: Tensor = make(Tensor, self._value, None)
+        tape = STATE.get().tape
+        if tape is not None:
+            tape.meet(self)
         owner = self._owning_node()
         if owner is not None:
             out._owner = owner
@@ -150,10 +169,12 @@ class Tensor(Exits):
 
     @property
     def grad(self) -> Tensor | None:
+        not_on_tape(".grad")
         return None if self._node is None else getattr(self._node, "grad", None)
 
     @grad.setter
     def grad(self, value: Any) -> None:
+        not_on_tape(".grad = (or zero_grad())")
         if value is not None:
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
             if value.shape != self.shape or value.dtype != self.dtype:
@@ -200,6 +221,9 @@ class Tensor(Exits):
             lift=lift if create_graph else None,
             free=not (retain_graph or create_graph),
         )
+        tape = STATE.get().tape
+        if tape is not None:
+            tape.deposits(found)
         with DEPOSIT:
             for node in found:
                 held = getattr(node, "grad", None)
@@ -253,6 +277,12 @@ COPIED = Cut("copy or pickle, which keep the values and drop the graph", None)
 Tensor._kind = Tensor
 
 
+def copied(data: Any, dtype: Any) -> Any:
+    """An array of one's own; of a number that alone."""
+    array = np.array(operand(data), dtype=dtype)
+    return array if array.ndim else array[()]
+
+
 def lift(value: Any, node: Node | None) -> Tensor:
     """A value and the node that made it, as a tensor again."""
     return make(Tensor, value, node)  # type: ignore[no-any-return]
@@ -271,7 +301,12 @@ def as_gradient(found: dict[Node, Any], node: Node) -> Tensor:
     # Held by the dictionary, by g, and by the call that counts; counted as found[node], because Python 3.14 lends a
     # local to a call without counting it.
     alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(found[node]) == 3)
-    return lift(g if alone else g.copy(), None)
+    if alone:
+        return lift(g, None)
+    own, tape = g.copy(), STATE.get().tape
+    if tape is not None:
+        tape.ran(np.copy, (g,), {}, own)
+    return lift(own, None)
 
 
 def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:

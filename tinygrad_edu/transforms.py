@@ -1,8 +1,7 @@
 """Functions of functions: from f to its gradient, pullback, pushforward, Jacobian.
 
 Arrays in, arrays out; Tensors in, Tensors out, and then what comes out can be differentiated again. Arguments may be
-nested dicts, lists and tuples. Forward mode needs no rule of its own: u ↦ uᵀJ is linear in u, and its own pullback
-is v ↦ Jv.
+nested dicts, lists and tuples. Forward mode needs no rule: u ↦ uᵀJ is linear in u, and its pullback is v ↦ Jv.
 """
 
 from __future__ import annotations
@@ -65,7 +64,8 @@ class Traced:
     """One call of f, recorded: its arguments as fresh inputs, its output, and how to give results back."""
 
     def __init__(self, f: Function, args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]) -> None:
-        self.tensors_in = any(isinstance(leaf, Tensor) for leaf in flatten(list(args))[0])
+        given = [leaf for leaf in flatten(list(args))[0] if isinstance(leaf, Tensor)]
+        self.tensors_in = any(leaf.requires_grad or STATE.get().tape is None for leaf in given)
         args = list(args)
         leaves, self.rebuild = flatten([args[k] for k in argnums])
         names = (name for k in argnums for name in paths_of(args[k], f"args[{k}]"))
@@ -101,7 +101,7 @@ class Traced:
         if not isinstance(value, Tensor):
             return value
         if not self.tensors_in:
-            return value._value
+            return value._value if STATE.get().tape is None else value.detach()
         return value if is_recording() or not value.requires_grad else value.detach()
 
 

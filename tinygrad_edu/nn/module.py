@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu.state import STATE, entered
+from tinygrad_edu.state import STATE, Revision, entered
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Module", "ModuleList", "Parameter"]
@@ -109,6 +109,8 @@ class Module(metaclass=Sealing):
             if isinstance(value, Module):
                 self._refuse_to_hold(value, name)
                 value._enter(name)
+            if self._sealed and held is not value:
+                Revision.number += 1
             object.__setattr__(self, name, value)
 
     def _unknown(self, name: str) -> str:

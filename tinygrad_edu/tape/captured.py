@@ -1,0 +1,338 @@
+"""`capture(f)`: f, recorded when it is called, and from then on replayed as a straight line of NumPy calls.
+
+A replay gives the same bits as f, or is not made: what the program does not cover runs as f itself. Other shapes are
+other programs. A number that Python decided by is checked each time, and if it has changed, f is recorded anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.errors import CaptureWarning
+from tinygrad_edu.graph import STATE, Cut, State, user_location
+from tinygrad_edu.record import make, operand, recognisable
+from tinygrad_edu.rules.loops import COMPILED
+from tinygrad_edu.seals import fingerprint
+from tinygrad_edu.state import Revision
+from tinygrad_edu.tape.compare import difference
+from tinygrad_edu.tape.outside import Outside
+from tinygrad_edu.tape.program import Miss, Program
+from tinygrad_edu.tape.recording import Tape
+from tinygrad_edu.tensor import DEPOSIT, Tensor
+from tinygrad_edu.tree import flatten
+
+__all__ = ["Captured", "capture"]
+
+KEYS, WAYS = 16, 8  # programs are kept for so many kinds of arguments, and ways through the function
+OFTEN = 4  # times that f is begun anew without a replay in between
+REPLAYED = Cut("capture(): what a captured function returns is off the graph; call backward() inside it", None)
+PLAIN = (bool, int, str, bytes, type(None), type)
+
+
+class Ways:
+    """The programs for one kind of arguments: one for each way that Python took through the function.
+
+    pending: tapes that were recorded once. A second recording has to say the same before a program is made of it.
+    failed: why none can be made.
+    """
+
+    def __init__(self) -> None:
+        self.programs: list[tuple[Program, Any]] = []  # and how to build the nest that f returns
+        self.pending: list[tuple[Tape, Any]] = []
+        self.failed = ""
+
+
+def capture(f: Callable[..., Any]) -> Captured:
+    """f, recorded at its first two calls and replayed at all others: a training step without Python's share of it.
+
+        @capture
+        def step(tokens, targets):
+            loss = functional.cross_entropy(model(tokens), targets)
+            loss.backward()
+            return loss
+
+        for tokens, targets in batches:
+            print(step(tokens, targets).item())
+            optimizer.step()
+            optimizer.zero_grad()
+
+    f takes arrays, Tensors, and whatever else, in nested dicts, lists and tuples; in the place of an array it gets a
+    Tensor. It may call backward(), which adds to the `.grad` of leaves. It returns a nest of Tensors, which come back
+    off the graph, and of plain numbers and text.
+
+    The result, and the gradients, are those of f to the last bit. Weights and other Tensors from outside are read anew
+    each time, random numbers of `functional.dropout` drawn anew. Numbers, arrays and objects that f reads from outside
+    are part of the program: a name that means something else, or another attribute of a module, and f is recorded
+    anew; inside lists and objects of other kinds nothing is looked at but that the first two calls agree.
+    Whatever cannot be replayed (item(), numpy(), optimizer.step(), .grad, create_graph) makes f run as it is, and a
+    CaptureWarning says why, once.
+    """
+    return Captured(f)
+
+
+class Captured:
+    """What `capture` returns. programs: those made so far, the one that ran last first."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, f)
+        self.function = f
+        self.lock = RLock()
+        self.kinds: OrderedDict[Any, Ways] = OrderedDict()
+        self.outside: Outside | None = None
+        self.begun, self.failed = 0, ""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        state = STATE.get()
+        leaves, rebuild = flatten([args, keywords])
+        given = [argument(leaf) for leaf in leaves]
+        tensors = [each for each in given if type(each) is Tensor]
+        inside = state.recording and any(each._node is not None and each._node.plan is not None for each in tensors)
+        if inside or state.heard or state.anomaly or state.variables or state.tell is not None:
+            args, keywords = rebuild(given)
+            return self.function(*args, **keywords)  # a graph leads through it, or somebody listens
+        outline: Any = rebuild([None] * len(leaves))
+        key = (shape_of(outline), tuple(map(kind_of, given)), state.recording, state.defined, bool(COMPILED),
+               Revision.number, pattern_of(tensors))  # fmt: skip
+        with self.lock:
+            if not self.failed and (self.outside is None or not self.outside.same()):
+                self.begin_anew()
+            ways = self.kinds.get(key)
+            if ways is None:
+                ways = self.kinds[key] = Ways()
+                if len(self.kinds) > KEYS:
+                    self.kinds.popitem(last=False)
+            else:
+                self.kinds.move_to_end(key)
+            programs = list(ways.programs)
+        for program, build in programs:
+            drawn = [rng.bit_generator.state for rng in program.generators]
+            try:
+                if fits(program, tensors):
+                    results, gradients = program.run([each._value for each in tensors], held_by(program))
+                    if program is not programs[0][0]:
+                        ways.programs.sort(key=lambda each: each[0] is not program)
+                    self.begun = 0
+                    deposit(program, tensors, gradients)
+                    return build(handed_over(results))
+            except Miss:
+                pass
+            except Exception:  # f itself raises it, and can say more
+                ways = None
+            for rng, before in zip(program.generators, drawn, strict=True):
+                rng.bit_generator.state = before
+            if ways is None:
+                break
+        args, keywords = rebuild(given)
+        if ways is None or ways.failed or self.failed:
+            return detached(self.function(*args, **keywords))
+        return self.record(ways, tensors, args, keywords, state)
+
+    def begin_anew(self) -> None:
+        """A name that f reads means something else now."""
+        self.kinds.clear()
+        self.outside, self.begun = Outside(self.function), self.begun + 1
+        if self.begun > OFTEN:
+            self.failed = "what it reads from outside, which is another each time,"
+            self.warn(self.failed)
+
+    def warn(self, reason: str) -> None:
+        warnings.warn(
+            f"{getattr(self.function, '__name__', 'f')} runs as if it were not captured: {reason} cannot be replayed. "
+            f"Called {user_location()}", CaptureWarning, stacklevel=4,
+        )  # fmt: skip
+
+    def record(self, ways: Ways, tensors: list[Tensor], args: Any, keywords: Any, state: State) -> Any:
+        """Run f, and write down what it does."""
+        tape = Tape(tensors)
+        token = STATE.set(state.but(tape=tape))
+        try:
+            result = self.function(*args, **keywords)
+            leaves, build = flatten(result)
+            tape.close(leaves)
+        finally:
+            STATE.reset(token)
+        result = detached(result)
+        with self.lock:
+            if not tape.failed:
+                tape.failed = self.keep(ways, tape, build, tensors, flatten(result)[0])
+            if tape.failed and not ways.failed:
+                ways.failed = tape.failed
+                self.warn(ways.failed)
+        return result
+
+    def keep(self, ways: Ways, tape: Tape, build: Any, tensors: list[Tensor], results: list[Any]) -> str:
+        """A second tape like an earlier one becomes a program; why not, if it cannot."""
+        for earlier in ways.pending:
+            reason = difference(earlier[0], tape)
+            if reason is None:  # another way, which a check tells apart
+                continue
+            if reason:
+                return reason
+            program = Program(tape)
+            ways.pending.remove(earlier)
+            if not self.gives(program, tape, tensors, results):
+                return "something that is not on the tape"
+            ways.programs.insert(0, (program, build))
+            return ""
+        if len(ways.pending) + len(ways.programs) >= WAYS:
+            return f"more than {WAYS} ways through it, for arguments of one kind,"
+        ways.pending.append((tape, build))
+        return ""
+
+    def gives(self, program: Program, tape: Tape, tensors: list[Tensor], results: list[Any]) -> bool:
+        """Does a program give, bit for bit, what f has just given? Asked once, before it is trusted."""
+        after = [rng.bit_generator.state for rng, _ in tape.generators]
+        for rng, before in tape.generators:
+            rng.bit_generator.state = before
+        try:
+            found, gradients = program.run([each._value for each in tensors], held_by(program))
+        except Exception:
+            return False
+        finally:
+            for (rng, _), state in zip(tape.generators, after, strict=True):
+                rng.bit_generator.state = state
+        pairs = zip(found, results, strict=True)
+        same = all(bits(one) == bits(other) for one, other in pairs)
+        return same and all(
+            fingerprint(np.asarray(g)) == each.mark for g, each in zip(gradients, tape.deposited, strict=True)
+        )
+
+    @property
+    def programs(self) -> list[Program]:
+        return [program for ways in reversed(self.kinds.values()) for program, _ in ways.programs]
+
+    def program(self) -> str:
+        """The program that ran last, as Python. Raises LookupError if there is none yet, with the reason."""
+        programs = self.programs
+        if not programs:
+            reasons = [why for why in (self.failed, *(ways.failed for ways in self.kinds.values())) if why]
+            raise LookupError(
+                f"{reasons[0]} cannot be replayed" if reasons else "no program yet: call it twice to record it"
+            )
+        return programs[0].source
+
+
+# Arguments
+
+
+def argument(leaf: Any) -> Any:
+    """What f gets, and the tape knows by identity: of every array a Tensor of its own, though not a copy."""
+    node = None
+    if isinstance(leaf, Tensor):
+        node, leaf = leaf._node, leaf._value
+    elif not isinstance(leaf, np.ndarray | np.generic):
+        return leaf
+    value = operand(leaf)
+    if not value.ndim:
+        value = recognisable(np.array(value)[()])
+    return make(Tensor, value.view() if type(value) is np.ndarray else value, node)
+
+
+def kind_of(leaf: Any) -> Any:
+    """What has to be equal for a program to hold."""
+    if type(leaf) is Tensor:
+        value = leaf._value
+        return value.shape, value.dtype, value.strides, leaf._node is not None
+    if isinstance(leaf, PLAIN):
+        return type(leaf), leaf
+    return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))
+
+
+class Held:
+    """Keeps an object alive, so that its id stays its own."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and other.thing is self.thing
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def shape_of(outline: Any) -> Any:
+    """The structure of a nest, to be compared."""
+    if isinstance(outline, dict):
+        return type(outline), tuple((key, shape_of(part)) for key, part in outline.items())
+    if isinstance(outline, list | tuple):
+        return type(outline), tuple(map(shape_of, outline))
+    return None
+
+
+def pattern_of(tensors: list[Tensor]) -> tuple[int, ...]:
+    """Which leaves are one and the same."""
+    nodes = [each._node for each in tensors]
+    return tuple([nodes.index(node) for node in nodes if node is not None])
+
+
+# Running
+
+
+def fits(program: Program, tensors: list[Tensor]) -> bool:
+    """Are the Tensors from outside of the same kind as they were, and none of them an argument?"""
+    for value in program.tensors:
+        array, node = value.held._value, value.held._node
+        if node is not value.leaf or array.shape != value.shape or array.dtype != value.dtype:
+            return False
+    return program.leaves.isdisjoint([each._node for each in tensors])
+
+
+def held_by(program: Program) -> list[Any]:
+    return [value.held._value for value in program.tensors]
+
+
+def handed_over(results: list[Any]) -> list[Any]:
+    """Results as Tensors, in memory of their own."""
+    for k, result in enumerate(results):
+        if isinstance(result, np.ndarray | np.generic):
+            results[k] = off_the_graph(owned(results, k))
+    return results
+
+
+def owned(arrays: Any, k: int) -> Any:
+    """An array that nobody else holds, or a copy of it."""
+    array = arrays[k]
+    alone = type(array) is not np.ndarray or (array.base is None and sys.getrefcount(arrays[k]) == 3)
+    return array if alone else array.copy()
+
+
+def off_the_graph(value: Any) -> Tensor:
+    out: Tensor = make(Tensor, value, None)
+    out._cut = REPLAYED
+    return out
+
+
+def detached(result: Any) -> Any:
+    """What f returned, as a replay returns it."""
+    leaves, rebuild = flatten(result)
+    return rebuild([
+        off_the_graph(np.array(leaf._value)[()] if type(leaf._value) is np.ndarray else leaf._value)
+        if isinstance(leaf, Tensor) else leaf for leaf in leaves
+    ])  # fmt: skip
+
+
+def deposit(program: Program, tensors: list[Tensor], gradients: list[Any]) -> None:
+    """Add the gradients to what the leaves have."""
+    with DEPOSIT:
+        for k, each in enumerate(program.deposits):
+            leaf = tensors[each.leaf.held] if each.leaf.kind == "argument" else each.leaf.held
+            node = leaf._node
+            held = node.grad
+            node.grad = make(Tensor, owned(gradients, k) if held is None else held._value + gradients[k], None)
+
+
+def bits(result: Any) -> Any:
+    if isinstance(result, Tensor):
+        result = result._value
+    if isinstance(result, np.ndarray | np.generic):
+        return result.shape, result.dtype, result.tobytes()
+    return type(result), repr(result)
