@@ -50,7 +50,8 @@ def make(reference, math):
     for name, text in pages.items():
         (reference / name).write_text(text, encoding="utf-8")
     replay(make_pictures.layer(), reference / "pages" / "replay.html")
-    draw_what_the_page_draws(HERE / "rendering.md", reference / "pages")
+    for page in ("capture.md", "rendering.md"):
+        draw_what_the_page_draws(HERE / page, reference / "pages")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from test_architectures import CHOICES, small
 
-from tinygrad_edu import Tensor, capture, errors, functional, optim
+from tinygrad_edu import CaptureWarning, Tensor, capture, errors, functional, optim
 from tinygrad_edu.testing import programs
 
 
@@ -46,7 +46,7 @@ def test_random_programs_give_the_same_bits_replayed_and_so_do_their_gradients(p
         moved = [np.asarray(x * (1 + near * rng.standard_normal(x.shape)), x.dtype) for x in program.inputs]
         mine, theirs = ([Tensor(x, requires_grad=True) for x in moved] for _ in range(2))
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", errors.CaptureWarning)  # a few operations look at values: np.interp does
+            warnings.simplefilter("ignore", CaptureWarning)  # a few operations look at values: np.interp does
             try:
                 expected = f(*mine)
             except (errors.AutodiffError, np.linalg.LinAlgError):
@@ -63,7 +63,7 @@ def test_nearly_all_random_programs_are_replayed():
     for program in sample(programs(), 60):
         captured = capture(lambda *xs, program=program: program(*xs))
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", errors.CaptureWarning)
+            warnings.simplefilter("ignore", CaptureWarning)
             for _ in range(2):
                 captured(*program.inputs)
         replayed.append(bool(captured.programs))
@@ -218,6 +218,6 @@ def test_a_weight_that_is_passed_as_an_argument_too_is_not_taken_for_two():
     for x in (v, v, v):
         f(x)
     w.zero_grad()
-    with pytest.warns(errors.CaptureWarning, match="one tensor in two places"):
+    with pytest.warns(CaptureWarning, match="one tensor in two places"):
         f(w)
     assert bits(w.grad) == bits((2 * w).detach())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_capture import bits
 
-from tinygrad_edu import Tensor, capture, detect_anomaly, errors, optim
+from tinygrad_edu import CaptureWarning, Tensor, capture, detect_anomaly, errors, optim
 
 
 class Counter:
@@ -80,7 +80,7 @@ def test_what_no_tape_can_hold_runs_as_it_is_and_says_why_once(f):
         found = [bits(captured(x)) for x in inputs]
     assert found == expected
     (warning,) = caught
-    assert warning.category is errors.CaptureWarning and warning.filename == __file__
+    assert warning.category is CaptureWarning and warning.filename == __file__
     assert pytest.raises(Warning, warnings.warn, warning.message).match(REFUSED[f])
     with pytest.raises(LookupError, match="cannot be replayed"):
         captured.program()
@@ -96,7 +96,7 @@ def test_an_optimiser_inside_is_run_each_time():
         optimizer.step()
         optimizer.zero_grad()
 
-    with pytest.warns(errors.CaptureWarning, match="optimizer.step|\\.grad"):
+    with pytest.warns(CaptureWarning, match="optimizer.step|\\.grad"):
         for _ in range(5):
             step(np.ones(3))
     np.testing.assert_allclose(w.data, 0.5)

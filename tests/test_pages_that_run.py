@@ -19,8 +19,7 @@ DOCS = TESTS.parent / "docs"
 # And how many blocks each has, at least.
 PAGES = {
     "own_operation.md": 10, "checking_gradients.md": 4, "backward_pass.md": 5, "errors.md": 16, "rendering.md": 7,
-    "derive.md": 4,
-    "tasks.md": 2,
+    "derive.md": 4, "capture.md": 5, "tasks.md": 2,
 }  # fmt: skip
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)
 CUT = "-- end of a block --"

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from tinygrad_edu.profiler import profile
     from tinygrad_edu.recompute import checkpoint
     from tinygrad_edu.render import contributions, draw, draw_passes, expand, lifetimes, replay, trace_backward
-    from tinygrad_edu.tape import capture
+    from tinygrad_edu.tape import CaptureWarning, capture
     from tinygrad_edu.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "CaptureWarning",
     "Tensor",
     "capture",
     "checkpoint",
@@ -71,11 +72,11 @@ __all__ = [
 
 # Imported when they are first used: that halves the time that the import takes over NumPy's own.
 _LATER = {
-    "capture": "tape", "checkpoint": "recompute", "compile_kernels": "compiled", "contributions": "render",
-    "derive": "formulas",
-    "draw": "render", "draw_passes": "render", "expand": "render", "functional": "functional", "grad": "transforms",
-    "gradients": "transforms", "hessian": "transforms", "hvp": "transforms", "jacobian": "transforms",
-    "jvp": "transforms", "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx",
+    "CaptureWarning": "tape", "capture": "tape", "checkpoint": "recompute", "compile_kernels": "compiled",
+    "contributions": "render", "derive": "formulas", "draw": "render", "draw_passes": "render", "expand": "render",
+    "functional": "functional", "grad": "transforms", "gradients": "transforms", "hessian": "transforms",
+    "hvp": "transforms", "jacobian": "transforms", "jvp": "transforms", "lifetimes": "render",
+    "memory_report": "memory", "nn": "nn", "onnx": "onnx",
     "optim": "optim", "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
     "value_and_grad": "transforms", "vjp": "transforms",
 }  # fmt: skip

@@ -27,7 +27,6 @@ __all__ = [
     "AbsentError",
     "ArgumentError",
     "AutodiffError",
-    "CaptureWarning",
     "CotangentError",
     "DtypeError",
     "FreedGraphError",
@@ -107,10 +106,6 @@ class TooLargeError(AutodiffError, MemoryError):
 
 class NonFiniteError(AutodiffError, ArithmeticError):
     """Under detect_anomaly(): an operation or a rule made a NaN or inf from finite numbers."""
-
-
-class CaptureWarning(UserWarning):
-    """A captured function runs as if it were not, and why: its results are right, it is only no faster."""
 
 
 class RuleError(AutodiffError, RuntimeError):

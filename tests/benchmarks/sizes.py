@@ -28,7 +28,9 @@ def steps(size: Size, counted: bool = True, **texts: Any) -> Workload:
     threads = os.cpu_count() or 1
     built = {
         OURS: transformers.ours,
+        f"{OURS} (captured)": transformers.captured,
         f"{OURS} (compiled)": transformers.compiled,
+        f"{OURS} (captured, compiled)": functools.partial(transformers.captured, kernels=True),
         "NumPy by hand": by_hand,
         "PyTorch": transformers.pytorch,
         f"PyTorch ({threads} threads)": functools.partial(transformers.pytorch, threads=threads),

@@ -114,6 +114,36 @@ def ours(size: Size) -> Run:
     return training(lambda: functional.cross_entropy(model(tokens), targets), lambda loss: loss.backward(), update)
 
 
+def captured(size: Size, kernels: bool = False) -> Run:
+    """Ours, recorded once and replayed: there are no phases of forward and backward to tell apart."""
+    from tinygrad_edu import capture, compile_kernels, functional, optim
+
+    if kernels:
+        compile_kernels()
+    model = model_of(size)
+    optimizer = optim.Adam(model.parameters(), lr=RATE)
+    tokens, targets, _ = size.data()
+
+    @capture
+    def gradient(tokens: Any, targets: Any) -> Any:
+        loss = functional.cross_entropy(model(tokens), targets)
+        loss.backward()
+        return loss
+
+    def update(_: Any = None) -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def check() -> list[float]:
+        losses = []
+        for _ in range(3):
+            losses.append(gradient(tokens, targets).item())
+            update()
+        return losses
+
+    return Run({"backward": lambda _: gradient(tokens, targets), "Adam": update}, check)
+
+
 def compiled(size: Size) -> Run:
     """Ours, with the kernels that numba translates."""
     from tinygrad_edu import compile_kernels

@@ -45,7 +45,8 @@ def draw(
         draw(model, tokens, depth=1, heat="bytes")  # runs the model, so that all values and times are known
 
     target: a Tensor; or a module or function, with its inputs, that returns one, or a tuple that begins with one. A
-    function's float arrays become tensors under the names of its parameters.
+    function's float arrays become tensors under the names of its parameters. Of a captured function without inputs it
+    is the program that is drawn: its steps, the buffers they write into, and what is let go after each.
     format: "svg", "html", "dot", "text" or "json" (a str), "png" or "pdf" (bytes); left out, path's ending tells, else
     "svg". Alone after a tensor, it needs no keyword.
     budget: beyond so many nodes equal scopes in a row are drawn once, then whole scopes become one box each, the
@@ -116,13 +117,17 @@ def view(target: Any, inputs: tuple[Any, ...], gradients: bool, keep: bool) -> t
     """What is to be seen of a tensor, or of the function after it was run; its calls by number, if they are kept."""
     # Here, not above: `import tinygrad_edu` must not wait for what only a picture needs.
     from tinygrad_edu.nn import Module
+    from tinygrad_edu.render.programs import view_of_program
     from tinygrad_edu.render.run import named_inputs, run, scopes_of
     from tinygrad_edu.render.summary import LARGE, has_over, summary_of
     from tinygrad_edu.render.view import numbered
+    from tinygrad_edu.tape import Captured
 
     output: Any = target
     told: dict[str, Any] = {}
     calls: dict[Any, Any] = {}
+    if isinstance(target, Captured) and not inputs:
+        return view_of_program(target.latest), {}
     if isinstance(target, Tensor) or not callable(target) or (isinstance(target, Module) and not inputs):
         if inputs:
             raise TypeError(f"inputs are for a function or a module; this is a {type(target).__name__}")

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import CaptureWarning
 from tinygrad_edu.graph import STATE, Cut, State, user_location
 from tinygrad_edu.record import make, operand, recognisable
 from tinygrad_edu.rules.loops import COMPILED
@@ -29,12 +28,16 @@ from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tensor import DEPOSIT, Tensor
 from tinygrad_edu.tree import flatten
 
-__all__ = ["Captured", "capture"]
+__all__ = ["CaptureWarning", "Captured", "capture"]
 
 KEYS, WAYS = 16, 8  # programs are kept for so many kinds of arguments, and ways through the function
 OFTEN = 4  # times that f is begun anew without a replay in between
 REPLAYED = Cut("capture(): what a captured function returns is off the graph; call backward() inside it", None)
 PLAIN = (bool, int, str, bytes, type(None), type)
+
+
+class CaptureWarning(UserWarning):
+    """A captured function runs as if it were not, and why: its results are right, it is only no faster."""
 
 
 class Ways:
@@ -209,15 +212,20 @@ class Captured:
     def programs(self) -> list[Program]:
         return [program for ways in reversed(self.kinds.values()) for program, _ in ways.programs]
 
-    def program(self) -> str:
-        """The program that ran last, as Python. Raises LookupError if there is none yet, with the reason."""
+    @property
+    def latest(self) -> Program:
+        """The program that ran last. Raises LookupError if there is none, with the reason."""
         programs = self.programs
         if not programs:
             reasons = [why for why in (self.failed, *(ways.failed for ways in self.kinds.values())) if why]
             raise LookupError(
                 f"{reasons[0]} cannot be replayed" if reasons else "no program yet: call it twice to record it"
             )
-        return programs[0].source
+        return programs[0]
+
+    def program(self) -> str:
+        """`latest`, as the Python that runs."""
+        return self.latest.source
 
 
 # Arguments

@@ -95,9 +95,9 @@ class Program:
             row = Row(step)
             used = dict.fromkeys(values_in((step.args, step.keywords)))
             row.reads = [self.name_of(value) for value in used]
-            ended = [value for value in used if last[value] == place and value.kind != "constant"]
-            own = [self.names[value] for value in ended if value.kind == "made"]
-            if step.phase == "sum" and step.args[0] in ended and step.args[0].kind == "made":
+            ended = [value for value in used if last[value] == place and value.kind == "made"]
+            own = [self.names[value] for value in ended]
+            if step.phase == "sum" and step.args[0] in ended:  # into the first, where it is known as `held`
                 own.remove(self.names[step.args[0]])
                 own.insert(0, self.names[step.args[0]])
             for value in values_in(step.made):
@@ -109,7 +109,7 @@ class Program:
                     name, count = f"b{count}", count + 1
                 self.names[value] = name
                 row.births.append((value, name))
-            row.deaths = [*own, *[self.names[value] for value in ended if value.kind in ("argument", "tensor")]]
+            row.deaths = own
             free += own
             for value, name in row.births:
                 if last[value] == place:
@@ -143,7 +143,7 @@ class Program:
             return repr(tree)
         if type(tree) is slice:
             return f"slice({self.word(tree.start)}, {self.word(tree.stop)}, {self.word(tree.step)})"
-        return self.entered(type(tree).__name__, tree)
+        return self.entered(tree.name if isinstance(tree, np.dtype) else type(tree).__name__, tree)
 
     def entered(self, name: str, thing: Any) -> str:
         """The name of a function, or of any other object."""
@@ -163,7 +163,6 @@ class Program:
             names = "".join(f"{self.names[value]}, " for value in values)
             if names:
                 yield f"    {names.rstrip() if len(values) == 1 else names.rstrip(', ')} = {given}"
-        yield "    del arguments, tensors"
         back = False
         for row in self.rows:
             if (row.step.phase in ("backward", "sum")) != back:

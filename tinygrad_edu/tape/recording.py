@@ -213,7 +213,7 @@ class Tape:
         argument, rule, needs = plan.pullbacks[place]
         kept = (node.kept,) if plan.alone else node.kept
         target = node.sources[place]
-        about = f"{node.label}, d {plan.operation.parameters[min(argument, len(plan.operation.parameters) - 1)]}"
+        about = f"d {node.label}/d {plan.operation.parameters[min(argument, len(plan.operation.parameters) - 1)]}"
         if rule.__code__.co_code == ITSELF and not needs:
             value = arrived
         else:
