@@ -36,7 +36,7 @@ docs: $(VENV)/has-docs  ## build and test the site in docs/_build; a warning is 
 	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
 	$(BIN)/python docs/archive.py
 	$(BIN)/python -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md docs/*.md docs/*.py docs/lessons
-	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/site docs/lessons
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/site docs/lessons docs/hyperparameters.md
 	@echo "docs/_build/html/index.html"
 
 notebooks: $(VENV)/has-docs  ## write the lessons as notebooks into docs/_build/notebooks
@@ -59,6 +59,7 @@ $(VENV)/has-crosscheck $(VENV)/has-docs: $(VENV)/has-test
 
 $(VENV)/has-%: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@[ $* != docs ] || $(BIN)/python docs/mathjax.py
 	@touch $@
 
 .SECONDARY:

@@ -31,6 +31,7 @@ exclude_patterns = ["_build", "reference/formulas.md", "reference/lessons.md"]  
 if "LESSON" in os.environ:  # one page alone, in seconds: LESSON=1 python -m sphinx -q -W docs docs/_build/one
     (root_doc,) = (f"lessons/{page.stem}" for page in (HERE / "lessons").glob(f"{int(os.environ['LESSON']):02}_*.md"))
     include_patterns = [f"{root_doc}.md"]
+    suppress_warnings = ["myst.xref_missing"]  # links to the other lessons, which are not there now
 nb_execution_mode = "force"  # a lesson's numbers are those of this build
 nb_execution_raise_on_error = nb_execution_show_tb = True
 nb_execution_timeout = 240
@@ -47,6 +48,7 @@ autodoc_member_order = "bysource"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 html_static_path = ["reference/static", "static"]
 html_css_files = ["course.css"]
+html_js_files = [("scrolling.js", {"defer": "defer"})]
 MATHJAX = mathjax.fetch(REFERENCE / "static")
 mathjax_path = MATHJAX or mathjax.without(REFERENCE / "static")
 

@@ -236,8 +236,14 @@ def spread(app, env, docnames):
     docnames.sort(key=place.__getitem__)
 
 
+def told_by_its_words(app, name, template, context, doctree):
+    """A fold of code is called what it shows, "Show the code", and not "Toggle hidden content" on top of it."""
+    context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app):
     app.connect("env-before-read-docs", spread)
+    app.connect("html-page-context", told_by_its_words)
     app.add_directive("question", Question)
     app.add_directive("exercise", Exercise)
     app.add_role("source", SourceRole())

@@ -12,6 +12,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from tinygrad_edu import draw
 from tinygrad_edu.render.layout import can_lay_out, lay_out
 
@@ -26,18 +28,18 @@ draw is theirs. They lie in `examples/`, and each runs by itself: `python exampl
 INKS = {"light": "#1f2328", "dark": "#d6d9de"}
 
 
-def scalars(out, theme):
-    """The graph of step one, whose Values know nothing of pictures."""
+def remembered(out, theme, made_of, label):
+    """The graph of an engine of the first steps, which knows nothing of pictures: made_of(value), label(value)."""
     ink = INKS[theme]
     lines = [
         'digraph { rankdir="LR"; bgcolor="none"',
-        f'node [shape=box, fontsize=11, color="{ink}", fontcolor="{ink}"]',
+        f'node [shape=box, fontname="Helvetica,Arial,sans-serif", fontsize=11, color="{ink}", fontcolor="{ink}"]',
         f'edge [color="{ink}"]',
     ]
     waiting, number = [out], {out: 0}
     for value in waiting:  # grows while it is walked
-        lines.append(f'{number[value]} [label="{value.data:.3g}\\n∇ {value.grad:.3g}"]')
-        for source in value.made_of:
+        lines.append(f'{number[value]} [label="{label(value)}"]')
+        for source in made_of(value):
             if source not in number:
                 number[source] = len(waiting)
                 waiting.append(source)
@@ -45,13 +47,48 @@ def scalars(out, theme):
     return lay_out("\n".join([*lines, "}"]), "svg").decode()
 
 
+def scalars(out, theme):
+    return remembered(out, theme, lambda v: v.made_of, lambda v: f"{v.data:.3g}\\n∇ {v.grad:.3g}")
+
+
+def arrays(out, theme):
+    return remembered(out, theme, lambda v: v.made_of, lambda v: f"{v.data.shape}\\n‖∇‖ {np.linalg.norm(v.grad):.3g}")
+
+
+def recorded(out, theme, Array):
+    """Of the engine whose nodes hold (function, inputs, what is kept)."""
+
+    def made_of(value):
+        return [each for each in value.node[1] if isinstance(each, Array)] if value.node else []
+
+    def label(value):
+        name, kept = (value.node[0].__name__, value.node[2]) if value.node else ("x", {})
+        return f"{name}\\nkeeps {', '.join(kept) or 'nothing'}" if value.node else name
+
+    return remembered(out, theme, made_of, label)
+
+
+def lifted(out, theme):
+    """Of the engine whose gradients are graphs: every value is an Array that knows its function."""
+
+    def label(value):
+        return f"{value.function.__name__ if value.function else 'given'}\\n{float(value.data):.3g}"
+
+    return remembered(out, theme, lambda v: v.inputs, label)
+
+
 # What is drawn of an example: a function of its names, and of the theme.
 PICTURES = {
     "01": lambda names, theme: scalars(names["out"], theme),
+    "02": lambda names, theme: arrays(names["loss"], theme),
+    "03": lambda names, theme: recorded(names["y"], theme, names["Array"]),
+    "04": lambda names, theme: lifted(names["grad"](np.tanh)(0.5), theme),
     "05": lambda names, theme: draw(names["loss"], "svg", theme=theme),
     "06": lambda names, theme: draw(names["loss"], "svg", theme=theme),
+    "08": lambda names, theme: draw(names["f"], names["start"], format="svg", theme=theme),
     "09": lambda names, theme: draw(names["y"].sum(), "svg", theme=theme),
     "10": lambda names, theme: draw(names["loss"], "svg", theme=theme),
+    "11": lambda names, theme: draw(names["element"], "svg", theme=theme),
     "12": lambda names, theme: draw(names["network"], names["x"], format="svg", theme=theme),
     "13": lambda names, theme: draw(names["out"], "svg", theme=theme),
     "14": lambda names, theme: draw(names["model"], names["tokens"], depth=0, format="svg", theme=theme),

@@ -1,4 +1,7 @@
-"""MathJax, which sets the formulas, from npm when the site is built: no page asks another server for it."""
+"""MathJax, which sets the formulas, from npm: no page asks another server for it.
+
+`python docs/mathjax.py` brings it at install time, so that the site can be built where there is no network.
+"""
 
 import shutil
 import subprocess
@@ -40,3 +43,7 @@ def without(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "no-mathjax.js").write_text("// npm was not there when this site was built\n", encoding="utf-8")
     return "no-mathjax.js"
+
+
+if __name__ == "__main__":
+    fetch(Path(__file__).resolve().parent / "reference" / "static")

@@ -146,7 +146,7 @@ class Shown:
 
 def table(header, rows, caption=""):
     """Rows of cells. A float gets four significant digits: format it yourself for others; `$x$` is set as a formula."""
-    head = "".join(f'<th scope="col">{cell(each)}</th>' for each in header)
+    head = "".join(f'<th scope="col">{cell(each)}</th>' if each else "<td></td>" for each in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{cell(each)}</td>" if k else f'<th scope="row">{cell(each)}</th>'
                          for k, each in enumerate(row)) + "</tr>"
