@@ -22,10 +22,11 @@ def session_of(task=None, **settings):
 
 
 @contextmanager
-def served(session):
-    """The port at which the session is served."""
+def served(session, patience=2):
+    """The port at which the session is served. patience: seconds for what is being answered when it ends."""
     door = listening()
     server = server_of(session, door.getsockname()[1])
+    server.config.timeout_graceful_shutdown = patience
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:

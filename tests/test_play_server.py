@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,7 +15,7 @@ from playing import QUESTION, sent, served, session_of
 from spoiling import small_run
 
 from transformer.cli import main
-from transformer.play import wish_of
+from transformer.play import Session, server, wish_of
 
 PLAIN = {"question": QUESTION}
 WEIGHT = {"kind": "weight", "name": "output.bias", "index": [0], "value": 1}
@@ -41,7 +42,7 @@ MALFORMED = [
     b"", b" ", b"{", b"[]", b"null", b"true", b"0", b'"text"', b"NaN", b"Infinity", b"\xff\xfe", b"\0" * 99, b"{}{}",
     b"[" * 60_000, b'{"question":' * 5_000, b'{"question": NaN}', b"9" * 60_000, b"'Max(1,6,2)'", b"<script>", b"{'a'}",
     b'{"edits": [' + b"[" * 30_000, b"x" * 70_000, b'{"question": "' + b"a" * 200_000 + b'"}',
-    "Max(１,6)".encode("utf-16"),
+    "Max(１,6)".encode("utf-16"), b'{"question": "Max(1,6,2)", "question": "Min(1,6,2)"}',
     {"question": None}, {"question": 1}, {"question": ["Max(1,6,2)"]}, {"question": {"a": 1}}, {"question": True},
     {"path": "../../etc/passwd"}, {"__class__": "x"}, PLAIN | {"name": "x"}, PLAIN | {"": 1}, {"QUESTION": QUESTION},
     PLAIN | {"off": None}, PLAIN | {"off": 1}, PLAIN | {"off": "0.1"}, PLAIN | {"off": [0]}, PLAIN | {"off": [[]]},
@@ -161,6 +162,41 @@ def test_only_its_own_page_may_ask(port):
             assert status == 403 and list(found) == ["error"], headers
     assert sent(port, "POST", "/answer", PLAIN, Content_Type="text/plain")[0] == 415
     assert sent(port, "GET", "/", Sec_Fetch_Site="cross-site")[0] == 200  # a link that somebody follows
+
+
+def half(port, path="/answer"):
+    """A connection on which a request has begun, and does not end."""
+    begun = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(f"{begun}Content-Length: 99\r\n\r\n{{".encode())
+    return connection
+
+
+def test_requests_that_never_end_keep_nobody_waiting_and_are_given_up(port, monkeypatch, caplog):
+    slow = [half(port) for _ in range(60)]
+    assert sent(port, "POST", "/answer", PLAIN)[0] == 200
+    for connection in slow:
+        connection.close()  # whoever leaves in the middle is no failure of ours
+    monkeypatch.setattr(server, "PATIENCE", 0.01)
+    for path in ("/answer", "/weights"):
+        with half(port, path) as connection:
+            assert connection.recv(99).startswith(b"HTTP/1.1 408 ")
+    monkeypatch.setattr(server, "PATIENCE", 10.0)
+    assert sent(port, "POST", "/answer", PLAIN)[0] == 200
+    assert [record.message for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+def test_pictures_that_are_being_drawn_do_not_hold_up_the_end_nor_fail_aloud(monkeypatch, caplog):
+    drawing, drawn = threading.Event(), threading.Event()
+    monkeypatch.setattr(Session, "graph", lambda *_: f"{drawing.set()}{drawn.wait()}")
+    with ThreadPoolExecutor(1) as pool:
+        with served(session_of(), patience=0) as port:
+            asked = pool.submit(sent, port, "GET", "/graph?wish=%7B%7D")
+            drawing.wait()
+        drawn.set()
+    status, _, found = asked.result()
+    assert (status, found) == (503, {"error": "the playground has ended"})
+    assert [record.message for record in caplog.records if "Exception" in record.message] == []
 
 
 def test_every_answer_has_the_headers_that_protect_it(port):

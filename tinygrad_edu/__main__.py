@@ -19,7 +19,7 @@ EXTRAS = {
     "fast": "kernels translated by a compiler",
     "play": "the playground, a page to ask and change a model",
     "tensorboard": "event files for TensorBoard",
-    "huggingface": "weights of GPT-2",
+    "huggingface": "weights of GPT-2 and BERT",
     "onnx": "graphs for other programs",
     "mpi": "training on several processes",
 }

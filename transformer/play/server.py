@@ -7,6 +7,7 @@ another origin, and its answer may not be shown in such a page. A request holds 
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import socket
@@ -17,7 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +34,7 @@ __all__ = ["HOST", "application", "listening", "serve", "server_of"]
 
 HOST = "127.0.0.1"
 LARGEST = 1 << 16  # bytes of a request
+PATIENCE = 10.0  # seconds in which it has to arrive
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'self'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -44,9 +46,11 @@ HEADERS = {
 WORDS = {
     404: "there is no such page",
     405: "this page is asked in another way",
+    408: f"a request has to arrive within {PATIENCE:.0f} seconds",
     413: f"a request has {LARGEST} bytes at most",
     415: "a question is sent as application/json",
     500: "the playground failed; the terminal that it runs in says why",
+    503: "the playground has ended",
 }
 
 
@@ -101,7 +105,11 @@ class Guard:
         self.origins = {f"http://{host}" for host in self.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
         async def protected(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 message["headers"] += [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
             await send(message)
@@ -110,10 +118,14 @@ class Guard:
             await self.app(scope, receive, send)
             return
         reason = self.objection(Request(scope))
-        if reason is None:
-            await self.app(scope, receive, protected)
-        else:
+        if reason is not None:
             await as_json({"error": reason}, 403)(scope, receive, protected)
+            return
+        try:
+            await self.app(scope, receive, protected)
+        except asyncio.CancelledError:  # Ctrl-C, while a picture was still being drawn
+            if not begun:
+                await as_json({"error": WORDS[503]}, 503)(scope, receive, protected)
 
     def objection(self, request: Request) -> str | None:
         """Why a request is refused; None if it is one of ours."""
@@ -131,14 +143,18 @@ class Guard:
 
 
 async def body(request: Request) -> bytes:
-    """What was sent, if it is JSON and not too large: reading ends at the limit."""
+    """What was sent, if it is JSON, not too large and not too slow: reading ends at the limits."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415)
     found = b""
-    async for piece in request.stream():
-        found += piece
-        if len(found) > LARGEST:
-            raise HTTPException(413)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for piece in request.stream():
+                found += piece
+                if len(found) > LARGEST:
+                    raise HTTPException(413)
+    except (TimeoutError, ClientDisconnect):  # who has left gets no answer, and is no mistake of ours
+        raise HTTPException(408) from None
     return found
 
 
@@ -204,7 +220,7 @@ def server_of(session: Session, port: int) -> uvicorn.Server:
     """A server for the application, which run(sockets=[...]) starts and `should_exit = True` ends."""
     config = uvicorn.Config(
         application(session, port), lifespan="off", ws="none", http="h11", loop="asyncio", log_level="warning",
-        access_log=False, server_header=False, timeout_graceful_shutdown=2,
+        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     return uvicorn.Server(config)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transformer.config import TransformerConfig
+from transformer.headers import without_duplicates
 
 __all__ = ["Edit", "Impossible", "Malformed", "Scale", "State", "Swap", "Weight", "Wish", "parsed", "wish_of"]
 
@@ -127,9 +128,9 @@ def finite(value: float, array: NDArray[Any]) -> float:
 
 
 def parsed(text: str | bytes) -> Any:
-    """What the JSON says. Raises Malformed, also for NaN, infinity, and what is nested too deeply to be read."""
+    """What the JSON says. Raises Malformed, also for NaN, infinity, a name that is there twice, and deep nesting."""
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError):
         raise Malformed("this is no JSON that can be read here") from None
 
