@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from heapq import heapify, heappop, heappush, heappushpop
+from heapq import heappop, heappush, heappushpop
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from tinygrad_edu.anomalies import check_backward, check_sum
 from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError, ShapeError
 from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, node_location, picked
+from tinygrad_edu.quiet import quiet
 from tinygrad_edu.seals import changed
 
 __all__ = ["fitted_as", "of_selected", "reverse", "unbroadcast"]
@@ -70,18 +71,20 @@ def reverse(
     cotangents: dict[Node, Any] = dict(roots)
     found: dict[Node, Any] = {}
     chosen: set[Node] = set()  # upstream of a where: zeros there mean "not selected"
-    waiting = [
-        (-root.number, root) for root in roots if root.plan is not None and (wanted is None or root in wanted)
-    ]
-    heapify(waiting)
+    waiting: list[tuple[int, Node]] = []
     fresh: Node | None = None
+    for root in roots:
+        if root.plan is not None and (wanted is None or root in wanted):
+            if fresh is not None:
+                heappush(waiting, (-fresh.number, fresh))
+            fresh = root
     take, held_for = cotangents.pop, cotangents.get
     state = STATE.get()
     anomaly, tell = state.anomaly, tell or state.tell
     if state.tape is not None:
         tell = state.tape.begins(roots, tell, lift)
     watched = anomaly or tell is not None
-    with np.errstate(all="ignore"):  # sqrt'(0) is inf, said once in the docs and not at every step
+    with quiet():  # sqrt'(0) is inf, said once in the docs and not at every step
         while waiting or fresh is not None:
             if fresh is None:
                 node = heappop(waiting)[1]
@@ -128,6 +131,8 @@ def reverse(
                     share = rule(g, kept)
                 elif len(needs) == 1:
                     share = rule(g, kept[needs[0]])  # the comprehension below would cost 0.15 µs more
+                elif len(needs) == 2:
+                    share = rule(g, kept[needs[0]], kept[needs[1]])
                 else:
                     share = rule(g, *[kept[k] for k in needs])
                 if careful:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.primitive import Primitive, registry
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.rules.products import spelled_out
@@ -98,3 +99,6 @@ EXTENTS: dict[Any, Extent] = {
     operation_of(getitem).function: picked, np.floor_divide: broadcast,
     np.full_like: lambda *_, shape=None, **__: None if shape is None else tuple(np.atleast_1d(shape).tolist()),
 }  # fmt: skip
+for operation in registry().values():
+    if isinstance(operation, Primitive) and operation.function in EXTENTS:
+        operation.grows = True

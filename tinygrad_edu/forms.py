@@ -29,10 +29,11 @@ class Form:
     words     the other keywords
     operands  how many of the first arguments are operands; place: where a sequence of them begins
     closed    (name, place) of the arguments that have no rule
+    inner     how many of them stand among the operands
     doubtful  (name, place, or -1 for a keyword) of the options that no rule knows: they may only be left at None
     """
 
-    __slots__ = ("closed", "count", "doubtful", "moved", "operands", "operation", "picks", "place", "words")
+    __slots__ = ("closed", "count", "doubtful", "inner", "moved", "operands", "operation", "picks", "place", "words")
 
     def __init__(self, operation: Primitive, count: int, words: tuple[str, ...]) -> None:
         parameters, ruled, sequence = operation.parameters, len(operation.rules), operation.sequence
@@ -51,6 +52,7 @@ class Form:
             (name, place) for name, place in places
             if name != sequence and (place >= ruled or operation.rules[place] is None)
         )  # fmt: skip
+        self.inner = sum(place < self.operands for _, place in self.closed)
         given = [(name, -1) for name in self.words]
         if sequence is None and not operation.foreign:
             given += [(name, place) for name, place in places[:len(parameters)] if place >= ruled]
@@ -81,6 +83,8 @@ class Form:
         operation = self.operation
         if name == "z":
             return lambda args, words, z: z
+        if name == "aside":
+            return lambda args, words, z: words.get(name)
         argument = name.removesuffix("_shape")
         place = None if argument == name else self.place_of(argument)
         if place is not None:

@@ -11,6 +11,7 @@ Where speed asked for a kernel, these lines are its definition: `with definition
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -33,6 +34,7 @@ from tinygrad_edu.complaints import reject
 from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
 from tinygrad_edu.errors import ArgumentError, DtypeError, ShapeError
 from tinygrad_edu.limits import refuse_if_too_large
+from tinygrad_edu.record import unary
 from tinygrad_edu.rules import fused, fused_attention, fused_rows, operation_of
 from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.rules.fused_attention import join_heads, split_heads
@@ -72,16 +74,21 @@ A = TypeVar("A", Tensor, NDArray[Any])
 where: Any = np.where
 
 
+def kernel(function: Callable[[Any], Any], x: Any) -> Any:
+    """function(x), on a Tensor without NumPy's protocol in between, which would ask what is known here."""
+    return unary(Tensor, operation_of(function), x) if type(x) is Tensor else function(x)
+
+
 def relu(x: A) -> A:
     """max(x, 0) in x's dtype, with relu'(0) = 0; NaN stays NaN."""
-    return fused.relu(array(x))
+    return kernel(fused.relu, array(x))
 
 
 def sigmoid(x: A) -> A:
     """1 / (1 + e⁻ˣ), with the exponential of −|x| only: it never overflows, and small values stay exact."""
     x = floating(x)
     if has_kernel(x):
-        return fused.sigmoid(x)
+        return kernel(fused.sigmoid, x)
     positive = x >= 0
     e = np.exp(where(positive, -x, x))  # not −|x|: |x|'(0) = 0 would lose the slope 1/4
     return where(positive, 1.0, e) / (e + 1.0)
@@ -90,17 +97,17 @@ def sigmoid(x: A) -> A:
 def silu(x: A) -> A:
     """x · sigmoid(x), also called swish."""
     x = floating(x)
-    return fused.silu(x) if has_kernel(x) else x * sigmoid(x)
+    return kernel(fused.silu, x) if has_kernel(x) else x * sigmoid(x)
 
 
 def gelu(x: A, approximate: Literal["none", "tanh"] = "none") -> A:
     """x · Φ(x), Φ the normal distribution function: by erf ("none": exact) or an older formula, "tanh"."""
     x = floating(x)
     if approximate == "none":
-        return fused.gelu(x) if has_kernel(x) else x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
+        return kernel(fused.gelu, x) if has_kernel(x) else x * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5)
     if approximate == "tanh":
         if has_kernel(x):
-            return fused.gelu_tanh(x)
+            return kernel(fused.gelu_tanh, x)
         inner = (x * x * 0.044715 + 1.0) * x * math.sqrt(2 / math.pi)  # x*x*x: x**3 costs 28 times as much
         return x * (np.tanh(inner) * 0.5 + 0.5)
     reject(ArgumentError, f"gelu: approximate={approximate!r}; choose 'none' (erf) or 'tanh'")
@@ -113,7 +120,7 @@ def softmax(x: A, axis: int = -1) -> A:
     """
     x = floating(x)
     if has_kernel(x) and is_last(axis, x):
-        return fused_rows.softmax(x)
+        return kernel(fused_rows.softmax, x)
     e = np.exp(x - shift(x, axis))
     return e / total(e, axis)
 
@@ -122,7 +129,7 @@ def log_softmax(x: A, axis: int = -1) -> A:
     """log softmax(x); logits of ±1000 neither overflow nor lose the gradient."""
     x = floating(x)
     if has_kernel(x) and is_last(axis, x):
-        return fused_rows.log_softmax(x)
+        return kernel(fused_rows.log_softmax, x)
     shifted = x - shift(x, axis)
     return shifted - np.log(total(np.exp(shifted), axis))
 
@@ -131,7 +138,7 @@ def logsumexp(x: A, axis: int = -1, keepdims: bool = False) -> A:
     """log Σ eˣ along `axis`; −inf for a row of nothing but −inf, and for a row of nothing."""
     x = floating(x)
     if has_kernel(x) and is_last(axis, x):
-        result = fused_rows.logsumexp(x)
+        result = kernel(fused_rows.logsumexp, x)
     else:
         top = highest(x, axis)
         result = np.log(total(np.exp(x - shift(x, axis)), axis)) + where(top == np.inf, 0.0, top)
@@ -175,13 +182,10 @@ def linear(x: A, weight: A, bias: A | None = None) -> A:
             "they must be (..., D), (D, E) and (E,)",
         )
     if has_kernel(x, weight, bias):
-        refuse_if_too_large(LINEAR, (*x.shape[:-1], weight.shape[1]), x.dtype.itemsize, f"{x.shape} @ {weight.shape}")
+        refuse_if_too_large("linear", (*x.shape[:-1], weight.shape[1]), x.dtype.itemsize, f"{x.shape} @ {weight.shape}")
         return fused.linear(x, weight, bias)
     y = x @ weight
     return y if bias is None else y + bias
-
-
-LINEAR = operation_of(fused.linear)
 
 
 def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float = 1e-5) -> A:

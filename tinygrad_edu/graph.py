@@ -132,7 +132,7 @@ class Node:
     saved    what the rules asked for, in the order of plan.names; None once it was freed
     shape    of the value; a tuple of shapes (and dtypes) where there are several outputs
     origin   (code, instruction) of the user's line; decoded only when somebody asks
-    marks    None: no array was saved. Else the fingerprints of those that may change unseen, see seals.py
+    marks    None: no array was saved. Else (position, array, fingerprint) of those that may change unseen, see seals.py
 
     In a graph of a million nodes the cyclic garbage collector takes longer than the arithmetic, and it charges by the
     object. So what comes alone (one source, one fixed input, one saved value) stands in its slot bare, in no tuple of
@@ -151,7 +151,7 @@ class Node:
     feeds: Any
     fixed: Any
     kept: Any
-    marks: dict[Any, Any] | None
+    marks: tuple[Any, ...] | None
     shape: tuple[Any, ...]
     dtype: Any
     scope: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -119,19 +120,36 @@ KEEP: dict[tuple[str, ...], Callable[[Any, Any, Any], Any]] = {
 }
 
 
-def keeper(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[[Any, Any, Any], Any] | None:
-    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults; one alone comes bare."""
+def keeper(names: tuple[str, ...], operation: Primitive) -> Callable[[Any, Any, Any], Any] | None:
+    """The function that picks `names` from x, y and z, their shapes, and the rules' defaults; one alone comes bare.
 
-    def keep(x: Any, y: Any, z: Any) -> Any:
-        known = {**defaults, "x": x, "y": y, "z": z, "x_shape": np.shape(x), "y_shape": np.shape(y)}
-        kept = tuple([known[name] for name in names])
-        return kept[0] if len(kept) == 1 else kept
+    y is the second argument of a ufunc; whatever else has one, and is called with x alone, means a default.
+    """
+    x, y = (*operation.parameters, "", "")[:2]
+    y = y if isinstance(operation.function, np.ufunc) else ""
+    letters = tuple(["x" if name == x else "y" if name == y else name for name in names])
+    if letters in KEEP or not names:
+        return KEEP.get(letters)
+    known = [x, y, "z", f"{x}_shape", f"{y}_shape", *operation.defaults]
+    if not known_all(names, known):
+        return None  # it is never called with x and y alone
+    pick, otherwise = itemgetter(*map(known.index, names)), tuple(operation.defaults.values())
+    return lambda x, y, z: pick((x, y, z, getattr(x, "shape", ()), getattr(y, "shape", ()), *otherwise))
 
-    return KEEP.get(names, keep) if names else None
+
+def known_all(names: Iterable[str], known: Iterable[str]) -> bool:
+    return set(names) <= set(known)
 
 
-# Whose a saved array is, if no source's: made by the operation, given by the caller, or a list, one of each source.
-OUTPUT, CALLER, ELEMENTS = -1, -2, -3
+# Whose a saved array is, if no source's: made by the operation, or a list, one of each source.
+OUTPUT, ELEMENTS = -1, -2
+
+
+def sorted_by_owner(names: tuple[str, ...], whose: Mapping[Any, int]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """Of the names that may mean an array: (position, whose) of those that have an owner; positions of the others."""
+    arrays = [(k, name) for k, name in enumerate(names) if not name.endswith("_shape")]
+    owned = tuple((k, whose[name]) for k, name in arrays if name in whose)
+    return owned, tuple(k for k, name in arrays if name not in whose)
 
 
 class Plan:
@@ -142,13 +160,14 @@ class Plan:
     pullbacks   (argument, rule, positions of the rule's needs in `names`), one for each tracked argument
     tracked     the places of the tracked arguments
     sources     where a saved name comes from: an argument's place, or -1 for what is none (z, shapes, keywords)
-    exposed     (position in `names`, whose) of what may be an array: one source's, or one of OUTPUT, CALLER, ELEMENTS
+    owned       (position in `names`, whose) of what may be an array of the engine's: one source's, OUTPUT or ELEMENTS
+    given       positions of what may be an array of the caller's
     unusual     the backward pass has to look twice: `selects`, `foreign`, or one of several outputs
     """
 
     __slots__ = (
-        "alone", "exposed", "foreign", "keep", "names", "operation", "pullbacks", "selects", "sources", "tracked",
-        "unusual",
+        "alone", "foreign", "given", "keep", "names", "operation", "owned", "pullbacks", "selects", "sources",
+        "tracked", "unusual",
     )  # fmt: skip
 
     def __init__(self, operation: Primitive, tracked: int) -> None:
@@ -164,19 +183,19 @@ class Plan:
         arguments = operation.parameters[: len(operation.rules)]
         self.selects, self.foreign = operation.selects, operation.foreign
         self.unusual = self.selects or self.foreign
-        self.keep = keeper(self.names, operation.defaults)
+        self.keep = keeper(self.names, operation)
         self.sources = tuple(arguments.index(name) if name in arguments else -1 for name in names)
-        whose = {arguments[k]: place for place, k in enumerate(self.tracked) if k < len(arguments)} | {"z": OUTPUT}
-        self.exposed = tuple(
-            (k, whose.get(name, CALLER)) for k, name in enumerate(names) if not name.endswith("_shape")
-        )
+        whose = {arguments[k]: place for place, k in enumerate(self.tracked) if k < len(arguments)}
+        whose |= {"z": OUTPUT, "aside": OUTPUT}
+        self.owned, self.given = sorted_by_owner(self.names, whose)
 
 
 class SequencePlan:
     """The plan of an operation on a sequence of arrays: the same rule for each tracked element, told which one."""
 
     __slots__ = (
-        "alone", "exposed", "foreign", "names", "operation", "pullbacks", "selects", "sources", "tracked", "unusual",
+        "alone", "foreign", "given", "names", "operation", "owned", "pullbacks", "selects", "sources", "tracked",
+        "unusual",
     )  # fmt: skip
 
     def __init__(self, operation: Primitive, tracked: int, count: int) -> None:
@@ -194,10 +213,7 @@ class SequencePlan:
         self.selects, self.foreign = operation.selects, operation.foreign
         self.unusual = self.selects or self.foreign
         self.sources = tuple(-2 if name == operation.sequence else -1 for name in self.names)
-        whose = {operation.sequence: ELEMENTS, "z": OUTPUT}
-        self.exposed = tuple(
-            (k, whose.get(name, CALLER)) for k, name in enumerate(self.names) if not name.endswith("_shape")
-        )
+        self.owned, self.given = sorted_by_owner(self.names, {operation.sequence: ELEMENTS, "z": OUTPUT})
 
 
 @functools.lru_cache(maxsize=1024)
@@ -217,11 +233,15 @@ def told(rule: Rule, place: int, element: int) -> Rule:
 
 class Primitive(Operation):
     """An operation with derivative rules. Facts: `broadcasts`, `domain` (one each argument), `kinks` (a function of
-    the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative)."""
+    the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative).
+
+    beside: the function again, for a call that is recorded: it returns its output and what it found on the way. A rule
+    that names `aside` is given that, or None where it runs on tensors or knows the output alone.
+    """
 
     __slots__ = (
-        "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "forms", "kinks", "neutral", "parameters",
-        "plans", "pointwise", "rules", "run", "selects", "sequence", "understood",
+        "beside", "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "forms", "grows", "kinks",
+        "neutral", "parameters", "plans", "rules", "run", "selects", "sequence", "single", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -239,6 +259,7 @@ class Primitive(Operation):
         fast: Callable[..., Any] | None = None,
         selects: bool = False,
         elementwise: bool | None = None,
+        beside: Callable[..., Any] | None = None,
         lazy: bool = False,
         name: str | None = None,
     ) -> None:
@@ -249,14 +270,19 @@ class Primitive(Operation):
         # The same on plain arrays, in less time: Python's own operator on scalars, a fold without np.sum's questions.
         self.fast = fast or function
         self.run = function if isinstance(function, np.ufunc) else self.fast  # an operator takes no keywords
-        self.selects = selects
+        self.selects, self.beside = selects, beside
         self.foreign = any(rule is not None and rule.__module__.partition(".")[0] != __package__ for rule in rules)
         self.elementwise = broadcasts if elementwise is None else elementwise
-        self.pointwise = self.elementwise and parameters == ("x",) and not self.foreign
+        self.grows = self.elementwise and len(parameters) > 1  # may a result be larger than all it is made of?
         self.defaults: dict[str, Any] = {}
         for rule in rules:
             if rule is not None:
                 self.defaults.update(defaults_of(rule))
+        # May it be called with one array and nothing else? Then all that its rule needs is there.
+        self.single = not (sequence or beside or self.foreign or getattr(function, "nin", 1) > 1)
+        if self.single:
+            known = {parameters[0], f"{parameters[0]}_shape", "z", *self.defaults}
+            self.single = bool(rules and rules[0]) and known_all(needs_of(rules[0]), known)  # type: ignore[arg-type]
         self.forms: dict[tuple[Any, ...], Any] = {}  # how it was called so far, see forms.py
         self.plans: list[Plan | None] = [] if lazy else [None] * (1 << len(rules))  # by set of tracked arguments
         named = {name for rule in rules if rule is not None for name in needs_of(rule)}

@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_edu.errors import DtypeError, ItemAssignmentError
-from tinygrad_edu.graph import user_location
+from tinygrad_edu.graph import STATE, record, user_location
 from tinygrad_edu.protocols import call
-from tinygrad_edu.record import Variable, apply, binary, unary
+from tinygrad_edu.record import PLAIN, Variable, apply, binary, make, own_as_view, unary
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
+from tinygrad_edu.seals import guard
 
 __all__ = ["Operators"]
 
@@ -163,7 +164,7 @@ class Operators(Variable):
     # Indexing
 
     def __getitem__(self, index: Any) -> Any:
-        return apply(self._kind, GETITEM, (self, index), {})
+        return indexed(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise ItemAssignmentError(
@@ -177,6 +178,27 @@ class Operators(Variable):
             "a Tensor is a value, nothing of it can be deleted; np.delete(x, places) is one without them. "
             f"Called {user_location()}"
         )
+
+
+def indexed(x: Variable, index: Any) -> Any:
+    """x[index]. By the long way where somebody watches, nothing is recorded, or apply() has to look closer."""
+    state, value, source = STATE.get(), x._value, x._node
+    plain = type(index) in PLAIN or (type(index) is tuple and PLAIN.issuperset(map(type, index)))
+    if source is None or not (plain and state.recording) or type(index) is np.ndarray or state.watch is not None:
+        return apply(x._kind, GETITEM, (x, index), {})
+    try:
+        z = value[index]
+    except Exception:
+        return apply(x._kind, GETITEM, (x, index), {})  # which says what is wrong
+    node = record(INDEXED, source, (), (value.shape, index), z.shape, z.dtype, state.scope)  # as INDEXED.names has it
+    guard(node)
+    out = make(x._kind, z, node)
+    if z.base is not None:
+        own_as_view(out, z, (x,))
+    return out
+
+
+INDEXED = GETITEM.plan(1)
 
 
 def bits(kind: type[Variable], function: Any, *operands: Any) -> Any:

@@ -5,7 +5,7 @@ A rule is a plain NumPy function that knows nothing of tensors, graphs or tapes.
     g          the cotangent of the output                i          which element of a sequence argument
     z          the output                                 a          an argument, under the operation's own name
     a_shape    the shape of an argument, not its data     axis, ...  keywords; the rule's default stands in for
-                                                                     one the caller did not pass
+    aside      what `beside` found besides the output                one the caller did not pass
 
 Those names are exactly what is kept for the backward pass. Nothing else is.
 """
@@ -90,6 +90,7 @@ def derivative(
     fast: Callable[..., Any] | None = None,
     selects: bool = False,
     elementwise: bool | None = None,
+    beside: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare the derivative rules of a NumPy function, one for each argument; None where there is none.
 
@@ -99,6 +100,7 @@ def derivative(
     neutral: keywords, separated by spaces, that change no derivative. Any keyword that is neither neutral nor named
     by a rule raises UnsupportedError when it is used: a rule that does not know it could only be wrong.
     sequence: the parameter that takes a sequence of arrays; its rule receives the element's number as `i`.
+    beside: see Primitive.
     selects: it leaves some of what it is given aside; an infinite slope there must not turn its zero into a NaN.
 
         derivative(np.exp, lambda g, z: g * z)
@@ -108,7 +110,7 @@ def derivative(
     operation = Primitive(
         function, rules, parameters=names, broadcasts=broadcasts, domain=domain, kinks=kinks,
         neutral=tuple(neutral.split()), sequence=sequence, fast=fast, selects=selects,
-        elementwise=elementwise,
+        elementwise=elementwise, beside=beside,
     )  # fmt: skip
     check_rules(operation)
     enter(function, operation)

@@ -32,7 +32,7 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
     """
     operation = lookup(function)
     if isinstance(operation, Primitive):
-        if operation.pointwise and len(args) == 1 and not kwargs and isinstance(args[0], Variable):
+        if operation.single and len(args) == 1 and not (kwargs or operation.grows) and isinstance(args[0], Variable):
             return unary(kind, operation, args[0])
         if operation.sequence is not None:
             if len(args) > 2 or (args and type(args[0]) is not list):  # else the usual way to write it
@@ -96,6 +96,8 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
         return numpys_own(kind, operation, args, kwargs)
     kernel = operation.kernel
     if kernel is not None and len(args) <= len(kernel.parameters) and not STATE.get().defined:
+        if len(args) == 1 and not kwargs and kernel.single and real:
+            return unary(kind, kernel, args[0])
         form = kernel.forms.get((len(args), *kwargs)) or form_of(kernel, len(args), tuple(kwargs))
         if not form.doubtful:
             return apply(kind, kernel, args, kwargs)

@@ -1,7 +1,7 @@
 """Run an operation on tensors, and record it when a gradient may be asked.
 
 `apply` is the one gate: every operator, method and NumPy function on a tensor comes through here. `unary` and `binary`
-are its short-cuts for elementwise operations without keywords, which is what scalar graphs consist of.
+are its short-cuts for one array, and for two elementwise, without keywords, which is what scalar graphs consist of.
 """
 
 from __future__ import annotations
@@ -44,12 +44,17 @@ def make(kind: type[Variable], value: Any, node: Node | None) -> Any:
 
 
 def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
-    """operation(x), for one elementwise argument and no keywords."""
+    """operation(x), for one argument and no keywords, if the operation is `single`."""
     value = x._value
     try:
         z = operation.fast(value)
     except Exception as error:
         complain(operation, (value,), error)
+    if type(z) is ndarray:
+        z = z if z.ndim else z[()]
+    elif isinstance(z, tuple):
+        operation.single = False  # found out once: several outputs take the long way
+        return apply(kind, operation, (x,), {})
     state = STATE.get()
     if state.heard:
         hear(operation, operation.fast, (value,), {}, z, (x,))
@@ -59,6 +64,8 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     if source is None or not state.recording:
         out._node = None
         note_cut(out, x)
+        if type(z) is ndarray and (z.base is not None or z is value):
+            own_as_view(out, z, (x,))
         return out
     plan = operation.plans[1] or operation.plan(1)
     kept = () if plan.keep is None else plan.keep(value, None, z)
@@ -66,6 +73,8 @@ def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
     out._node = node = record(plan, source, (), kept, shape, dtype, state.scope)
     if type(value) is ndarray:
         guard(node)
+        if type(z) is ndarray and (z.base is not None or z is value):
+            own_as_view(out, z, (x,))
     return out
 
 
@@ -189,9 +198,14 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if form.moved:
         args = (*args, *[kwargs[name] for name in form.moved])
         kwargs = {name: kwargs[name] for name in form.words}
+    others = []
     for name, place in form.closed:
-        if type(args[place]) not in PLAIN and holds_gradient(args[place]):
-            raise no_rule_for(operation, f"argument {name!r}", name)
+        each = args[place]
+        if not (type(each) in PLAIN or (type(each) is tuple and PLAIN.issuperset(map(type, each)))):
+            if holds_gradient(each):
+                raise no_rule_for(operation, f"argument {name!r}", name)
+            each = strip(each)
+        others.append(each)
     for name, place in form.doubtful:
         refuse_keyword(operation, name, args[place] if place >= 0 else kwargs[name], operation.understood)
     raw_kwargs = kwargs
@@ -218,10 +232,15 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         refuse_if_too_large(operation, (total,), 8, f"{len(arrays)} arrays")
         raw = form.with_elements(args, arrays)
     else:
-        raw = (*arrays, *[strip(each) for each in args[form.operands :]]) if form.closed else tuple(arrays)
-    refuse_growth(operation, raw, raw_kwargs)
+        raw = (*arrays, *others[form.inner :])
+    if operation.grows:
+        refuse_growth(operation, raw, raw_kwargs)
+    state, aside = STATE.get(), None
     try:
-        value = operation.run(*raw, **raw_kwargs)
+        if operation.beside is None or state.heard or not (tracked and state.recording):
+            value = operation.run(*raw, **raw_kwargs)
+        else:
+            value, aside = operation.beside(*raw, **raw_kwargs)
     except Exception as error:
         complain(operation, raw, error)
     if type(value) is ndarray:
@@ -229,7 +248,6 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
             value = value[()]  # before anyone looks: what is watched, saved and returned is one object
     elif not isinstance(value, np.ndarray | np.generic | tuple):
         value = number_from(operation, value)
-    state = STATE.get()
     if state.heard:
         value = recognisable(value)
         hear(operation, operation.run, raw, raw_kwargs, value, (*args, *kwargs.values()))
@@ -240,7 +258,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
             value = tuple([part if hasattr(part, "shape") else number_from(operation, part) for part in value])
         shape, dtype = tuple([part.shape for part in value]), tuple([part.dtype for part in value])
     else:
-        shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", FLOAT)
+        shape, dtype = value.shape, value.dtype
         if dtype.kind != "f":
             if dtype.kind in "cO":
                 operand(value)  # raises: neither complex numbers nor objects have a gradient here
@@ -248,7 +266,9 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if not tracked or not state.recording:
         return outputs(kind, value, None, operands)
     plan = operation.plan(tracked) if operation.sequence is None else sequence_plan(operation, tracked, len(operands))
-    kept: Any = [pick(raw, raw_kwargs, value) for pick in form.picks_for(plan)]
+    if aside is not None:
+        raw_kwargs = {**raw_kwargs, "aside": aside}
+    kept: Any = [pick(raw, raw_kwargs, value) for pick in form.picks.get(plan.names) or form.picks_for(plan)]
     rest = [] if len(feeds) == len(arrays) else [
         fixed(array, operands[k]) for k, array in enumerate(arrays) if not tracked >> k & 1
     ]  # fmt: skip

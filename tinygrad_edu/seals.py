@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.operation import CALLER, ELEMENTS, OUTPUT
+from tinygrad_edu.operation import ELEMENTS, OUTPUT
 
 __all__ = ["Escape", "changed", "fingerprint", "guard", "root_of"]
 
 SMALL = 1 << 13  # bytes: up to here a copy is made and compared, which takes a tenth of the time of a checksum
 BARE = frozenset((int, float, bool, str, type(None), np.float64, np.float32))  # values that hold no array
-UNMARKED: dict[int, Any] = {}  # arrays were saved, none of which can change unseen
 
 
 class Escape(NamedTuple):
@@ -52,23 +51,27 @@ def root_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def arrays_of(node: Any) -> Iterator[tuple[int, np.ndarray, Any]]:
-    """Every array that a node saved: its place in plan.names, the array, and whose it is: a node, None: the caller."""
+def parts_of(value: Any) -> Any:
+    """(position, array) of a saved value that is an array, or holds some in a list or a tuple."""
+    if type(value) is np.ndarray:
+        return ((0, value),)
+    if isinstance(value, (tuple, list)):  # noqa: UP038, half the time of tuple | list
+        return [pair for pair in enumerate(value) if type(pair[1]) is np.ndarray]
+    return ()
+
+
+def owned_by(node: Any) -> Iterator[tuple[int, np.ndarray, Any]]:
+    """The saved arrays of the engine's: place in plan.names, array, and the node that answers for it, None if none."""
     kept, plan = node.kept, node.plan
-    for k, whose in plan.exposed:
-        value = kept if plan.alone else kept[k]
-        if type(value) is np.ndarray:
-            yield k, value, owner_of(node, whose, 0)
-        elif isinstance(value, (tuple, list)):  # noqa: UP038, half the time of tuple | list
-            for position, element in enumerate(value):
-                if type(element) is np.ndarray:
-                    yield k, element, owner_of(node, whose, position)
+    for k, whose in plan.owned:
+        for position, array in parts_of(kept if plan.alone else kept[k]):
+            yield k, array, owner_of(node, whose, position)
 
 
 def owner_of(node: Any, whose: int, position: int) -> Any:
     """The node that answers for a saved array: if it is a view, the one whose memory it looks into."""
     plan, feeds = node.plan, node.feeds
-    if whose == CALLER or (whose == ELEMENTS and position not in plan.tracked):
+    if whose == ELEMENTS and position not in plan.tracked:
         return None
     if whose == OUTPUT:
         return node.extras.owner or node
@@ -77,31 +80,49 @@ def owner_of(node: Any, whose: int, position: int) -> Any:
     return source.extras.owner or source
 
 
+def untouched(node: Any) -> int:
+    """How many of the engine's arrays it saved; -1 unless all have memory of their own, not handed out or replaced."""
+    plan, kept, feeds, count = node.plan, node.kept, node.feeds, 0
+    for k, whose in plan.owned:
+        value = kept if plan.alone else kept[k]
+        if type(value) in BARE:
+            continue
+        if type(value) is not np.ndarray or whose == ELEMENTS:
+            return -1
+        extras = (node if whose == OUTPUT else feeds[whose] if type(feeds) is tuple else feeds).extras
+        if extras.escape is not None or extras.owner is not None or extras.changed > node.number:
+            return -1
+        count += 1
+    return count
+
+
 def guard(node: Any) -> None:
     """Take the fingerprints of what may change unseen: the caller's arrays, and those handed out already."""
-    plan, kept = node.plan, node.kept
-    for k, _ in plan.exposed:
-        if type(kept if plan.alone else kept[k]) not in BARE:
-            break
-    else:
-        return
-    marks = None
-    for count, (_, array, owner) in enumerate(arrays_of(node)):
-        if marks is None:
-            marks = UNMARKED
-        if owner is None or owner.extras.escape is not None:
-            marks = {**marks, count: fingerprint(array)}
+    plan, kept, count = node.plan, node.kept, untouched(node)
+    marks: tuple[Any, ...] | None = () if count else None
+    for k in plan.given:
+        value = kept if plan.alone else kept[k]
+        if type(value) not in BARE:
+            marks = (*(marks or ()), *[(k, array, fingerprint(array)) for _, array in parts_of(value)])
+    if count < 0:
+        escaped = (each for each in owned_by(node) if each[2] is None or each[2].extras.escape is not None)
+        marks = (*(marks or ()), *[(k, array, fingerprint(array)) for k, array, _ in escaped])
     node.marks = marks
 
 
 def changed(node: Any) -> tuple[str, np.ndarray] | None:
     """The first array, with its name, that is no longer as `node` saved it."""
-    for count, (k, array, owner) in enumerate(arrays_of(node)):
-        if count in node.marks:
-            broken = fingerprint(array) != node.marks[count]
-        else:
-            escape = owner.extras.escape
-            broken = escape is not None and fingerprint(escape.array) != escape.mark
-        if broken or (owner is not None and owner.extras.changed > node.number):
-            return node.plan.names[k], array
+    names, marks = node.plan.names, node.marks
+    for k, array, mark in marks:
+        if fingerprint(array) != mark:
+            return names[k], array
+    if untouched(node) >= 0:
+        return None  # nearly always
+    for k, array, owner in owned_by(node):
+        if owner is None:
+            continue
+        escape = owner.extras.escape
+        late = escape is not None and all(array is not marked for _, marked, _ in marks)  # handed out since
+        if owner.extras.changed > node.number or (late and fingerprint(escape.array) != escape.mark):
+            return names[k], array
     return None

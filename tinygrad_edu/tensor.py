@@ -226,12 +226,13 @@ class Tensor(Exits):
             tape.deposits(found)
         with DEPOSIT:
             for node in found:
-                held = getattr(node, "grad", None)
+                extras = node.extras  # its own: what is found retains its gradient
+                held = extras.grad
                 if held is None:
-                    node.grad = as_gradient(found, node)
+                    extras.grad = as_gradient(found, node)
                 else:
                     g = found[node]
-                    node.grad = held + g if create_graph else make(Tensor, held._value + g, None)
+                    extras.grad = held + g if create_graph else make(Tensor, held._value + g, None)
 
     # NumPy's protocols
 

@@ -56,18 +56,15 @@ def small_side(x: Any) -> Any:
 
 @by_pieces
 def sigmoid_value(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ), but eˣ where e⁻ˣ is more than the dtype holds: there they differ in no digit."""
-    if np.minimum.reduce(x, axis=None, initial=0.0) >= -HOLDS.get(x.dtype.itemsize, 709.0):  # no NaN either
-        z = np.exp(-x)
-        z += 1.0
-        return 1.0 / z
-    with np.errstate(over="ignore"):
-        z = 1.0 / (np.exp(-x) + 1.0)
-        return np.where(z == 0.0, np.exp(x), z)[()]
+    """eˣ / (eˣ + 1). Where eˣ is more than the dtype holds, any large number does in its place: the quotient is 1."""
+    e = np.minimum(x, HOLDS.get(x.dtype.itemsize, 709.0))
+    e = np.exp(e, out=e) if type(e) is np.ndarray else np.exp(e)
+    e /= e + 1.0
+    return e
 
 
 HOLDS = {2: 11.0, 4: 88.0}  # e to this power is held; by itemsize
-LET_PASS = {2: 1, 4: 3}  # bits
+LEAST = {2: 2.0**-1, 4: 2.0**-3}
 
 
 @by_pieces
@@ -79,9 +76,10 @@ def sigmoid_slope(g: Any, z: Any, x: Any) -> Any:
     if type(x) is not np.ndarray:
         return g * exact_slope(x)
     slope = 1.0 - z
+    least = LEAST.get(x.dtype.itemsize, 2.0**-6)
+    lost = None if np.minimum.reduce(slope, axis=None, initial=1.0) >= least else slope < least
     slope *= z
-    lost = z > 1 - 2.0 ** -LET_PASS.get(x.dtype.itemsize, 6)
-    if np.count_nonzero(lost):
+    if lost is not None:
         slope[lost] = exact_slope(x[lost])
     slope *= g
     return slope

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.primitive import primitive
 from tinygrad_edu.rules.loops import or_compiled
-from tinygrad_edu.rules.pieces import by_pieces, exact_in_products, inner, over_rows, sums
+from tinygrad_edu.rules.pieces import by_pieces, exact_in_products, in_pieces, inner, over_rows, sums
 
 __all__ = ["cross_entropy", "layer_norm", "log_softmax", "logsumexp", "rms_norm", "softmax"]
 
@@ -24,6 +24,8 @@ HARMLESS = {4: 40.0, 8: 300.0}
 def harmless(x: Any) -> bool:
     """Is every row? Then nobody has to look at them one by one."""
     bound = HARMLESS.get(x.dtype.itemsize, 0.0) if x.size else 0.0
+    if x.size * 4 <= bound * bound and np.vdot(x, x) <= bound * bound:
+        return True  # none is larger than the length of all: asked first where that is likely to be enough
     low, high = np.minimum.reduce, np.maximum.reduce  # x.min() and x.max(), in two thirds of the time
     return bound > 0 and bool(low(x, axis=None) >= -bound and high(x, axis=None) <= bound)  # no NaN: it compares false
 
@@ -191,26 +193,46 @@ def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
     return norm_value(x, weight, None, eps, False)
 
 
-@by_pieces
-def losses(scores: Any, targets: Any, smoothing: float) -> Any:
-    """−log softmax(scores)[target] of each row, (N, 1); with smoothing a, of (1−a) onehot + a/V."""
+def losses(scores: Any, targets: Any, smoothing: float) -> tuple[Any, Any, Any]:
+    """−log softmax(scores)[target] of each row, with smoothing a of (1−a) onehot + a/V; and eˣ, Σ eˣ below the top."""
     scores = below_top(scores)
     rows = np.arange(scores.size // scores.shape[-1]).reshape(targets.shape)
     picked = scores[rows, targets] if scores.ndim > 1 else scores[targets]
     if smoothing:
         picked = picked * (1 - smoothing) + sums(scores) * (smoothing / scores.shape[-1])
-    return np.log(total(np.exp(scores))) - picked
+    e = np.exp(scores)
+    s = total(e)
+    return np.log(s) - picked, e, s
 
 
-def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
+losses_alone = by_pieces(lambda scores, targets, smoothing: losses(scores, targets, smoothing)[0])
+
+
+def mean_of(each: Any) -> Any:
+    return np.sum(each) / each.size if exact_in_products(each) else np.mean(each)  # the first in half the time
+
+
+def loss_and_shares(scores: Any, targets: Any, smoothing: float = 0.0) -> tuple[Any, Any]:
+    """The cross-entropy; and the softmax, which its slope needs, where one piece holds it: larger ones take memory."""
+    if in_pieces(scores):
+        return cross_entropy(scores, targets, smoothing), None
+    each, e, s = losses(scores, targets[:, None], smoothing)
+    e /= s
+    return mean_of(each), e
+
+
+def cross_entropy_scores(
+    g: Any, scores: Any, targets: Any, smoothing: float = 0.0, aside: Any = None
+) -> Any:
     """(softmax − wanted) / N, where wanted = (1−a) onehot + a/V."""
     count, classes = scores.shape
-    d = softmax(scores)
-    if type(d) is np.ndarray:  # in place
+    if type(scores) is np.ndarray:  # in place
+        d = softmax_value(scores, None) if aside is None else aside.copy()
         if smoothing:
             d -= smoothing / classes
         d[np.arange(count), targets] -= 1 - smoothing
     else:
+        d = softmax(scores)
         wanted = np.full(scores.shape, smoothing / classes, scores.dtype)
         wanted[np.arange(count), targets] += 1 - smoothing
         d -= wanted
@@ -218,8 +240,7 @@ def cross_entropy_scores(g: Any, scores: Any, targets: Any, smoothing: float = 0
     return d
 
 
-@primitive(cross_entropy_scores)
+@primitive(cross_entropy_scores, beside=loss_and_shares)
 def cross_entropy(scores: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """Mean of −log softmax(scores)[target]. scores (N, V), targets (N,) int, N > 0."""
-    each = losses(scores, targets[:, None], smoothing)
-    return np.sum(each) / each.size if exact_in_products(each) else np.mean(each)  # the first in half the time
+    return mean_of(losses_alone(scores, targets[:, None], smoothing))

@@ -37,12 +37,13 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
     g has the shape of zeros(shape)[index]. Sums run in the order of g, so that the result is the same every time.
     """
-    if is_basic(index) or is_mask(index):
+    first = index[0] if type(index) is tuple and index else index
+    if not is_places(first) and (is_basic(index) or is_mask(index)):
         out = np.zeros(shape, g.dtype)
         out[index] = g
         return out
     g = np.asarray(g)
-    if is_short_table(index, shape, g.itemsize) and math.isfinite(np.vdot(g, g)):
+    if first is index and is_short_table(index, shape, g.itemsize) and math.isfinite(np.vdot(g, g)):
         return add_rows(g, index, shape)
     if g.dtype.itemsize > 8 or g.size <= FEW:
         out = np.zeros(shape, g.dtype)

@@ -1,5 +1,7 @@
 """Single operations on 64 × 64 arrays, float64, forward and backward."""
 
+from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ OPERATIONS = {
     "relu": lambda F, a, b: F.relu(a),
     "sigmoid": lambda F, a, b: F.sigmoid(a),
     "maximum": lambda F, a, b: F.maximum(a, b),
-    "where": lambda F, a, b: F.where(F.MASK, a, b),
+    "where": lambda F, a, b: F.where(next(F.MASKS), a, b),
     "sum": lambda F, a, b: a.sum(),
     "mean of rows": lambda F, a, b: F.mean(a, 1),
     "max of rows": lambda F, a, b: F.largest(a),
@@ -55,8 +57,10 @@ def inputs() -> tuple[Any, Any]:
     return draw.uniform(0.5, 1.5, (SIZE, SIZE)), draw.uniform(0.5, 1.5, (SIZE, SIZE))
 
 
-def mask() -> Any:
-    return np.random.default_rng(1).random((SIZE, SIZE)) < 0.5
+def masks(asarray: Any) -> Iterator[Any]:
+    """Many in turn: of a single one, the processor learns by heart where each element goes."""
+    drawn = np.random.default_rng(1).random((256, SIZE, SIZE)) < 0.5
+    return cycle([asarray(mask) for mask in drawn])
 
 
 def rows() -> Any:
@@ -103,7 +107,7 @@ def composed(module: Any, where: Any, asarray: Any) -> Functions:
         return centred / module.sqrt(module.mean(centred * centred, axis=-1, keepdims=True) + 1e-5)
 
     return Functions(
-        MASK=asarray(mask()), ROWS=asarray(rows()), COLUMNS=asarray(columns()), exp=module.exp, log=module.log,
+        MASKS=masks(asarray), ROWS=asarray(rows()), COLUMNS=asarray(columns()), exp=module.exp, log=module.log,
         tanh=module.tanh, sqrt=module.sqrt, sin=module.sin, abs=module.abs, relu=lambda a: module.maximum(a, 0.0),
         sigmoid=lambda a: 1.0 / (module.exp(-a) + 1.0), maximum=module.maximum, where=where, mean=module.mean,
         largest=lambda a: module.max(a, axis=1), var=lambda a: module.var(a, axis=1), std=module.std, prod=module.prod,
@@ -156,7 +160,7 @@ def pytorch(case: str) -> Run:
 
     torch.set_num_threads(1)
     F = Functions(
-        MASK=torch.tensor(mask()), ROWS=torch.tensor(rows()), COLUMNS=torch.tensor(columns()), exp=torch.exp,
+        MASKS=masks(torch.tensor), ROWS=torch.tensor(rows()), COLUMNS=torch.tensor(columns()), exp=torch.exp,
         log=torch.log, tanh=torch.tanh, sqrt=torch.sqrt, sin=torch.sin, abs=torch.abs, relu=torch.relu,
         sigmoid=torch.sigmoid, maximum=torch.maximum, where=torch.where, mean=torch.mean,
         largest=lambda a: torch.amax(a, 1), var=lambda a: torch.var(a, 1, correction=0),
