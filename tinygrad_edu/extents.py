@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from tinygrad_edu.primitive import Primitive, registry
+from tinygrad_edu.primitive import Composite, Primitive, registry
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.rules.products import spelled_out
@@ -76,9 +77,56 @@ def gathered_along(arr: Any, indices: Any, axis: int | None = -1) -> tuple[int, 
 
 
 def picked(x: Any, index: Any) -> tuple[int, ...] | None:
-    if isinstance(index, np.ndarray) and index.dtype != bool and x.ndim:
-        return (*index.shape, *x.shape[1:])
-    return None
+    """What the index arrays broadcast to, by the axes that are left, whole or in slices."""
+    parts = list(index) if type(index) is tuple else [index]
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    pairs = math.prod([array.size for array in arrays]) * x.size
+    if not arrays or pairs <= MANY or any(array.dtype == bool for array in arrays):
+        return None
+    dots = next((k for k, part in enumerate(parts) if part is Ellipsis), len(parts))
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    parts = [*parts[:dots], *[slice(None)] * (x.ndim - named), *parts[dots + 1 :]]
+    axes = zip(x.shape, [part for part in parts if part is not None], strict=True)
+    left = [len(range(*part.indices(size))) for size, part in axes if isinstance(part, slice)]
+    return (*np.broadcast_shapes(*[array.shape for array in arrays]), *left)
+
+
+def compared(a: Any, b: Any, *_: Any, **__: Any) -> tuple[int, ...] | None:
+    return broadcast(a, b)
+
+
+def like(*_: Any, shape: Any = None, **__: Any) -> tuple[int, ...] | None:
+    return None if shape is None else sizes(shape)
+
+
+def sizes(shape: Any) -> tuple[int, ...]:
+    return tuple(np.atleast_1d(shape).tolist())
+
+
+def row(start: Any, stop: Any, num: int = 50, *_: Any, **__: Any) -> tuple[int, ...]:
+    return (num, *np.broadcast_shapes(np.shape(start), np.shape(stop)))
+
+
+def counted(x: Any, weights: Any = None, minlength: int = 0) -> tuple[int, ...]:
+    return (max(minlength, int(np.max(x)) + 1 if np.size(x) else 0),)
+
+
+def grid(*xi: Any, sparse: bool = False, **_: Any) -> tuple[int, ...] | None:
+    return None if sparse else (len(xi), *[np.size(x) for x in xi])
+
+
+def correlated(m: Any, y: Any = None, rowvar: bool = True, *_: Any, **__: Any) -> tuple[int, ...]:
+    rows = [1 if np.ndim(x) < 2 else x.shape[0 if rowvar else 1] for x in (m, y) if x is not None]
+    return (sum(rows),) * 2
+
+
+def windows(x: Any, window_shape: Any, axis: Any = None, **_: Any) -> tuple[int, ...]:
+    return (x.size, *sizes(window_shape))
+
+
+def square(a: Any, wanted: bool) -> tuple[int, ...] | None:
+    """Of a matrix (m, n), max(m, n) orthogonal columns."""
+    return (*a.shape[:-2], max(a.shape[-2:]), max(a.shape[-2:])) if wanted else None
 
 
 def summed(subscripts: str, *operands: Any) -> tuple[int, ...] | None:
@@ -92,13 +140,20 @@ def summed(subscripts: str, *operands: Any) -> tuple[int, ...] | None:
 
 
 EXTENTS: dict[Any, Extent] = {
-    np.broadcast_to: lambda array, shape: tuple(np.atleast_1d(shape).tolist()),
+    np.broadcast_to: lambda array, shape: sizes(shape),
     np.tile: tiled, np.repeat: repeated, np.pad: padded, np.diag: diagonal, np.einsum: summed,
     np.outer: lambda a, b: (np.size(a), np.size(b)), np.diagflat: flat, np.take: gathered,
-    np.take_along_axis: gathered_along,
-    operation_of(getitem).function: picked, np.floor_divide: broadcast,
-    np.full_like: lambda *_, shape=None, **__: None if shape is None else tuple(np.atleast_1d(shape).tolist()),
+    np.take_along_axis: gathered_along, operation_of(getitem).function: picked,
+    np.full_like: like, np.zeros_like: like, np.ones_like: like, np.empty_like: like,
+    np.resize: lambda a, new_shape: sizes(new_shape), sliding_window_view: windows, np.meshgrid: grid,
+    np.linspace: row, np.logspace: row, np.geomspace: row, np.bincount: counted,
+    np.vander: lambda x, N=None, increasing=False: (len(x), len(x) if N is None else N),
+    np.cov: correlated, np.corrcoef: correlated,
+    np.isclose: compared, np.allclose: compared, np.array_equiv: compared,
+    np.linalg.svd: lambda a, full_matrices=True, compute_uv=True, *_: square(a, full_matrices and compute_uv),
+    np.linalg.qr: lambda a, mode="reduced": square(a, mode == "complete"),
 }  # fmt: skip
 for operation in registry().values():
-    if isinstance(operation, Primitive) and operation.function in EXTENTS:
-        operation.grows = True
+    kernel = operation.kernel if isinstance(operation, Composite) else operation
+    if isinstance(kernel, Primitive) and kernel.function in EXTENTS:
+        kernel.grows = True

@@ -60,9 +60,9 @@ def refuse_large_pair(operation: Any, x: np.ndarray, y: np.ndarray) -> None:
 
 def refuse_growth(operation: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
     """The check for a call whose result may be larger than all that it is made of."""
-    extent = EXTENTS.get(operation.function) or (
-        broadcast if len(args) > 1 and getattr(operation, "elementwise", False) else None
-    )
+    function = operation.function
+    spreads = isinstance(function, np.ufunc) or getattr(operation, "elementwise", False)
+    extent = EXTENTS.get(function) or (broadcast if len(args) > 1 and spreads else None)
     if extent is None:
         return
     try:
@@ -72,7 +72,9 @@ def refuse_growth(operation: Any, args: tuple[Any, ...], keywords: dict[str, Any
     if shape is not None:
         arrays = [each for each in args if isinstance(each, np.ndarray)]
         given = " with ".join(str(each.shape) for each in arrays) or "this"
-        refuse_if_too_large(operation, shape, max((each.itemsize for each in arrays), default=8), given)
+        truths = isinstance(function, np.ufunc) and "dd->?" in function.types
+        itemsize = 1 if truths else max((each.itemsize for each in arrays), default=8)
+        refuse_if_too_large(operation, shape, itemsize, given)
 
 
 def refuse_large_jacobian(output: Any, inputs: Iterable[Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_edu.errors import DtypeError, ItemAssignmentError
 from tinygrad_edu.graph import STATE, record, user_location
 from tinygrad_edu.protocols import call
-from tinygrad_edu.record import PLAIN, Variable, apply, binary, make, own_as_view, unary
+from tinygrad_edu.record import MANY, PLAIN, Variable, apply, binary, make, own_as_view, unary
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.seals import guard
@@ -183,8 +183,14 @@ class Operators(Variable):
 def indexed(x: Variable, index: Any) -> Any:
     """x[index]. By the long way where somebody watches, nothing is recorded, or apply() has to look closer."""
     state, value, source = STATE.get(), x._value, x._node
-    plain = type(index) in PLAIN or (type(index) is tuple and PLAIN.issuperset(map(type, index)))
-    if source is None or not (plain and state.recording) or type(index) is np.ndarray or state.watch is not None:
+    plain, pairs = type(index) in PLAIN, value.size
+    if type(index) is tuple:
+        plain = PLAIN.issuperset(map(type, index))
+        for part in index:
+            if type(part) is np.ndarray:
+                pairs *= part.size
+    far = type(index) is np.ndarray or pairs > MANY  # the result may be larger than x
+    if source is None or not (plain and state.recording) or far or state.heard:
         return apply(x._kind, GETITEM, (x, index), {})
     try:
         z = value[index]

@@ -44,7 +44,7 @@ def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ..
         return compose(kind, operation, args, kwargs)
     if isinstance(operation, Constant):
         plain = strip(args), {name: strip(value) for name, value in kwargs.items()}
-        if function in EXTENTS:
+        if function in EXTENTS or (len(args) > 1 and type(plain[0][0]) is type(plain[0][1]) is np.ndarray):
             refuse_growth(operation, *plain)
         try:
             value = function(*plain[0], **plain[1])
@@ -115,6 +115,7 @@ def numpys_own(kind: type[Variable], operation: Operation, args: tuple[Any, ...]
     """NumPy's own function: on whole numbers, which nothing differentiates, its result is the one to give."""
     refuse_out(operation, args, kwargs)
     plain, keywords = strip(args), {name: strip(value) for name, value in kwargs.items()}
+    refuse_growth(operation, plain, keywords)
     try:
         value = operation.function(*plain, **keywords)
     except Exception as error:

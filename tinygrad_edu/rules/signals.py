@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -18,21 +19,53 @@ __all__: list[str] = []
 Axis = int | tuple[int, ...] | None
 
 
-@composite(np.convolve)
+def refuse_others(a: Any, v: Any) -> None:
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        raise ValueError(f"it takes two sequences with at least one element each, not shapes {a.shape} and {v.shape}")
+
+
+def convolved(a: Any, v: Any, mode: Any = "full") -> Any:
+    """NumPy's own, which takes no memory beside its result."""
+    refuse_others(np.atleast_1d(a), np.atleast_1d(v))
+    stretch(1, 1, mode)  # says which modes there are
+    return np.convolve(a, v, mode)
+
+
+def stretch(n: int, m: int, mode: Any) -> tuple[int, int]:
+    """Where in the full convolution, n + m − 1 long, the result of a mode begins and ends."""
+    mode = dict(enumerate(("valid", "same", "full"))).get(mode, mode)
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"mode={mode!r}; choose 'full', 'same' or 'valid'")
+    n, m = max(n, m), min(n, m)
+    return {"full": (0, n + m - 1), "same": ((m - 1) // 2, (m - 1) // 2 + n), "valid": (m - 1, n)}[mode]
+
+
+def convolve_argument(g: Any, shape: tuple[int, ...], other: Any, mode: str) -> Any:
+    """z_k = Σ aᵢ v_{k−i}, so daᵢ = Σ g_k v_{k−i}: the cotangent, laid out in full, slid along v reversed."""
+    n, other = math.prod(shape), np.reshape(other, -1)
+    whole = n + other.shape[0] - 1
+    start, stop = stretch(n, other.shape[0], mode)
+    g = np.pad(g, (start, whole - stop)) if stop - start < whole else g
+    return np.reshape(np.convolve(g, np.flip(other), mode="valid"), shape)
+
+
+@composite(
+    np.convolve,
+    rules=(
+        lambda g, a_shape, v, mode="full": convolve_argument(g, a_shape, v, mode),
+        lambda g, a, v_shape, mode="full": convolve_argument(g, v_shape, a, mode),
+    ),
+    fast=convolved,
+)
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """Every stretch of a, laid beside the reversed v: one product of a matrix and a vector."""
     a, v = np.atleast_1d(a), np.atleast_1d(v)
-    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
-        raise ValueError(f"it takes two sequences with at least one element each, not shapes {a.shape} and {v.shape}")
+    refuse_others(a, v)
     a, v = (v, a) if v.shape[0] > a.shape[0] else (a, v)
     n, m = a.shape[0], v.shape[0]
-    stretches = {"full": (0, n + m - 1), "same": ((m - 1) // 2, (m - 1) // 2 + n), "valid": (m - 1, n)}
-    mode = dict(enumerate(["valid", "same", "full"])).get(mode, mode)  # type: ignore[call-overload]
-    if mode not in stretches:
-        raise ValueError(f"mode={mode!r}; choose 'full', 'same' or 'valid'")
+    start, stop = stretch(n, m, mode)
     padded = np.pad(a, m - 1) if m > 1 else a
     full = padded[np.arange(n + m - 1)[:, None] + np.arange(m)] @ np.flip(v)
-    start, stop = stretches[mode]
     return full[start:stop]
 
 
