@@ -23,6 +23,7 @@ ROWS = {
         "rules",
         "graph extents",
         "complaints anomalies limits",
+        "variable",
         "record backward",
         "protocols absent",
         "operators",

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_edu.errors import DtypeError, LostGradientError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import is_recording, left, not_on_tape, user_location
 from tinygrad_edu.methods import ArrayMethods
-from tinygrad_edu.record import Variable
+from tinygrad_edu.variable import Variable
 
 __all__ = ["Exits"]
 

@@ -9,10 +9,11 @@ import numpy as np
 from tinygrad_edu.errors import DtypeError, ItemAssignmentError
 from tinygrad_edu.graph import STATE, record, user_location
 from tinygrad_edu.protocols import call
-from tinygrad_edu.record import MANY, PLAIN, Variable, apply, binary, make, own_as_view, unary
+from tinygrad_edu.record import MANY, apply, binary, own_as_view, unary
 from tinygrad_edu.rules import operation_of
 from tinygrad_edu.rules.indexing import getitem
 from tinygrad_edu.seals import guard
+from tinygrad_edu.variable import PLAIN, Variable, make
 
 __all__ = ["Operators"]
 
@@ -185,10 +186,10 @@ def indexed(x: Variable, index: Any) -> Any:
     state, value, source = STATE.get(), x._value, x._node
     plain, pairs = type(index) in PLAIN, value.size
     if type(index) is tuple:
-        plain = PLAIN.issuperset(map(type, index))
+        plain, shape = PLAIN.issuperset(map(type, index)), ()
         for part in index:
-            if type(part) is np.ndarray:
-                pairs *= part.size
+            if type(part) is np.ndarray and part.shape != shape:
+                pairs, shape = pairs * part.size, part.shape
     far = type(index) is np.ndarray or pairs > MANY  # the result may be larger than x
     if source is None or not (plain and state.recording) or far or state.heard:
         return apply(x._kind, GETITEM, (x, index), {})

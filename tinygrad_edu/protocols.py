@@ -17,10 +17,11 @@ from tinygrad_edu.graph import STATE, Cut, hear, not_on_tape, user_location, use
 from tinygrad_edu.limits import refuse_growth
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
-from tinygrad_edu.record import Variable, apply, binary, holds_gradient, make, operand, recognisable, strip, unary
+from tinygrad_edu.record import apply, binary, unary
 from tinygrad_edu.rules import lookup
 from tinygrad_edu.rules.folds import METHODS
 from tinygrad_edu.rules.products import with_subscripts
+from tinygrad_edu.variable import Variable, holds_gradient, make, operand, recognisable, strip
 
 __all__ = ["call", "call_ufunc"]
 

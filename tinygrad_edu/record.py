@@ -6,41 +6,34 @@ are its short-cuts for one array, and for two elementwise, without keywords, whi
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.complaints import complain, describe, refuse_keyword
-from tinygrad_edu.errors import DtypeError, RuleError, ShapeError, UnsupportedError
+from tinygrad_edu.complaints import complain, refuse_keyword
+from tinygrad_edu.errors import RuleError, UnsupportedError
 from tinygrad_edu.forms import elements, form_of
-from tinygrad_edu.graph import STATE, Cut, Fixed, Node, hear, picked, record, user_location, user_origin
+from tinygrad_edu.graph import STATE, Cut, Node, hear, picked, record, user_location, user_origin
 from tinygrad_edu.limits import refuse_growth, refuse_if_too_large, refuse_large_pair
 from tinygrad_edu.operation import Primitive, sequence_plan
 from tinygrad_edu.seals import guard, root_of
+from tinygrad_edu.variable import (
+    PLAIN,
+    SCALARS,
+    Variable,
+    fixed,
+    holds_gradient,
+    make,
+    operand,
+    recognisable,
+    strip,
+)
 
-__all__ = ["Variable", "apply", "binary", "recognisable", "strip", "unary"]
+__all__ = ["MANY", "apply", "binary", "own_as_view", "unary"]
 
-# What the slots of a fresh tensor need: a value (ndarray, or NumPy scalar when 0-d) and a node (None: untracked).
-new = object.__new__
-
-
-class Variable:
-    """The bare tensor: a value and the node that made it. `Tensor` gives it its manners."""
-
-    __slots__ = ("__weakref__", "_cut", "_name", "_node", "_owner", "_value")
-    _kind: ClassVar[Any]
-    _cut: Cut  # why it is untracked although it came from something tracked
-    _value: Any
-    _node: Node | None
-    _owner: Node | None  # set when untracked yet a view of a tracked tensor's memory
-    _name: str | None
-
-
-def make(kind: type[Variable], value: Any, node: Node | None) -> Any:
-    out = new(kind)
-    out._value = value
-    out._node = node
-    return out
+FLOAT = np.dtype(np.float64)
+float64, ndarray, new = np.float64, np.ndarray, object.__new__
+MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
 
 
 def unary(kind: type[Variable], operation: Primitive, x: Variable) -> Any:
@@ -132,60 +125,13 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
 
 def note_cut(out: Variable, *operands: Any) -> None:
     """For explain(): an untracked result of something tracked, or of something already cut off, says so."""
-    for operand in operands:
-        if isinstance(operand, Variable):
-            if operand._node is not None:
+    for each in operands:
+        if isinstance(each, Variable):
+            if each._node is not None:
                 what = f"a result of dtype {out._value.dtype}" if STATE.get().recording else "no_grad()"
                 out._cut = Cut(what, user_origin())
-            elif (cut := getattr(operand, "_cut", None)) is not None:
+            elif (cut := getattr(each, "_cut", None)) is not None:
                 out._cut = cut
-
-
-FLOAT = np.dtype(np.float64)
-float64, ndarray = np.float64, np.ndarray
-MANY = 1 << 24  # pairs of elements; fewer cannot make a result that is too large
-SCALARS = frozenset((int, float, bool, np.float64, np.float32))
-PLAIN = SCALARS | {ndarray, str, slice, type(None)}  # arguments in which no tensor can hide
-
-
-def operand(value: Any) -> Any:
-    """An operand that is neither a tensor nor a plain scalar, as a real ndarray or NumPy scalar."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise DtypeError(f"a masked array would lose its mask; fill it first (a.filled(0.0)). Called {user_location()}")
-    if isinstance(value, np.matrix):
-        raise DtypeError(
-            f"np.matrix multiplies by other rules (its * is @); pass np.asarray(m), and write @ for the product. "
-            f"Called {user_location()}"
-        )
-    if type(value) is ndarray or isinstance(value, np.generic):
-        array = value
-    elif isinstance(value, ndarray):
-        array = value.view(ndarray)  # a subclass may multiply by other rules, and seals.py looks at plain arrays
-    else:
-        try:
-            array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
-        except ValueError as error:
-            where = f"Called {user_location()}"
-            raise ShapeError(f"no array can be made of this {type(value).__name__}: {error} {where}") from None
-        except (BufferError, RuntimeError) as error:  # bfloat16, another device, a gradient that would be lost
-            kind = f"{type(value).__module__}.{type(value).__name__}"
-            why = str(error).rstrip(".")
-            raise DtypeError(f"NumPy cannot read this {kind}: {why}. Called {user_location()}") from None
-    if array.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"{describe(array)} has no gradient here: operands are real numbers (float, integer, boolean)"
-            f"{'; split it into .real and .imag' if array.dtype.kind == 'c' else ''}. Called {user_location()}"
-        )
-    return array
-
-
-def fixed(value: Any, source: Any) -> Any:
-    """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
-    if type(value) is not ndarray and isinstance(value, (list, tuple)):  # noqa: UP038
-        value = np.asarray(value)
-    if isinstance(value, ndarray) or isinstance(source, Variable):
-        return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
-    return value
 
 
 def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -277,11 +223,6 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     return outputs(kind, value, node, operands)
 
 
-def recognisable(value: Any) -> Any:
-    """A truth value as an array: there are but two objects of its type, which nobody could tell apart."""
-    return np.array(value) if type(value) is np.bool else value
-
-
 def number_from(operation: Primitive, value: Any) -> Any:
     """What a function of the user's returned that is no array: a plain number is one."""
     if type(value) in SCALARS:
@@ -302,26 +243,6 @@ def no_rule_for(operation: Primitive, what: str, written: str) -> UnsupportedErr
         f"{operation.name}: {what} has no derivative rule, but the Tensor passed there wants a gradient; "
         f"pass {written}.detach() if none should flow. Called {user_location()}"
     )
-
-
-def holds_gradient(argument: Any) -> bool:
-    if isinstance(argument, Variable):
-        return argument._node is not None and STATE.get().recording
-    if isinstance(argument, (list, tuple)):  # noqa: UP038, half the time of list | tuple
-        for element in argument:
-            if type(element) not in PLAIN and holds_gradient(element):
-                return True
-    return False
-
-
-def strip(argument: Any) -> Any:
-    """Plain arrays in place of tensors, also inside lists, tuples (index expressions) and slices."""
-    if isinstance(argument, Variable):
-        return argument._value
-    if isinstance(argument, (list, tuple)):  # noqa: UP038
-        stripped = [each if type(each) in PLAIN else strip(each) for each in argument]
-        return stripped if isinstance(argument, list) else tuple(stripped)
-    return operand(argument) if isinstance(argument, ndarray) and type(argument) is not ndarray else argument
 
 
 def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) -> Any:
@@ -346,12 +267,12 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) 
 def own_as_view(out: Any, value: np.ndarray, operands: Any) -> None:
     """Remember whose memory a view looks into: when that changes, so does the view."""
     root = value if value.base is None else root_of(value)
-    for operand in operands:
-        if isinstance(operand, Variable) and (
-            operand._value is root or (root is not value and root_of(operand._value) is root)
+    for each in operands:
+        if isinstance(each, Variable) and (
+            each._value is root or (root is not value and root_of(each._value) is root)
         ):
-            source = operand._node
-            owner = getattr(operand, "_owner", None) if source is None else source.extras.owner or source
+            source = each._node
+            owner = getattr(each, "_owner", None) if source is None else source.extras.owner or source
             if out._node is not None:
                 out._node.owner = owner
             elif owner is not None:

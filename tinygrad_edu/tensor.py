@@ -29,8 +29,8 @@ from tinygrad_edu.graph import (
 )
 from tinygrad_edu.heap import keep_freed_memory
 from tinygrad_edu.protocols import call, call_ufunc
-from tinygrad_edu.record import Variable, make, operand
 from tinygrad_edu.seals import Escape, fingerprint, root_of
+from tinygrad_edu.variable import Variable, make, operand
 
 __all__ = ["Tensor", "stop_gradient"]
 

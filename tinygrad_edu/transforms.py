@@ -17,9 +17,9 @@ from tinygrad_edu.backward import reachable, reverse
 from tinygrad_edu.errors import AutodiffError, CotangentError, DtypeError, NotTrackedError, UnsupportedError
 from tinygrad_edu.graph import STATE, is_recording, user_location
 from tinygrad_edu.limits import refuse_large_jacobian
-from tinygrad_edu.record import operand
 from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
 from tinygrad_edu.tree import flatten, leaves_like, map_tree, mismatch, paths_of
+from tinygrad_edu.variable import operand
 
 __all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 

@@ -208,6 +208,14 @@ def losses(scores: Any, targets: Any, smoothing: float) -> tuple[Any, Any, Any]:
 losses_alone = by_pieces(lambda scores, targets, smoothing: losses(scores, targets, smoothing)[0])
 
 
+@by_pieces
+def shares(scores: Any) -> Any:
+    """The softmax, as `loss_and_shares` works it out, to the last bit: whether it was kept must change no gradient."""
+    e = np.exp(below_top(scores))
+    e /= total(e)
+    return e
+
+
 def mean_of(each: Any) -> Any:
     return np.sum(each) / each.size if exact_in_products(each) else np.mean(each)  # the first in half the time
 
@@ -227,7 +235,7 @@ def cross_entropy_scores(
     """(softmax − wanted) / N, where wanted = (1−a) onehot + a/V."""
     count, classes = scores.shape
     if type(scores) is np.ndarray:  # in place
-        d = softmax_value(scores, None) if aside is None else aside.copy()
+        d = shares(scores) if aside is None else aside.copy()
         if smoothing:
             d -= smoothing / classes
         d[np.arange(count), targets] -= 1 - smoothing

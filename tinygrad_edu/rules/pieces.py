@@ -18,6 +18,7 @@ import numpy as np
 __all__ = ["by_pieces", "exact_in_products", "in_pieces", "inner", "over_rows", "rows_of", "sums"]
 
 PIECE = 1 << 17  # bytes of one array: four of them fit into a core's cache
+LARGE = 2 * PIECE
 SHORT = 64  # numbers: for shorter rows vecdot takes up to three times as long as a product and its sums
 
 
@@ -31,7 +32,7 @@ def by_pieces(formula: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(formula)
     def run(x: Any, *others: Any) -> Any:
-        if not in_pieces(x):
+        if type(x) is not np.ndarray or x.nbytes <= LARGE or x.ndim < 2:  # not in_pieces(x), without a call
             return formula(x, *others)
         rows = PIECE // (x.nbytes // len(x))  # 0: not one along the first axis is small enough
         out = None
@@ -47,7 +48,7 @@ def by_pieces(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_pieces(x: Any) -> bool:
     """Is it an array too large to be worked on as a whole?"""
-    return type(x) is np.ndarray and x.nbytes > 2 * PIECE and x.ndim > 1
+    return type(x) is np.ndarray and x.nbytes > LARGE and x.ndim > 1
 
 
 def cut(array: Any, x: np.ndarray, part: slice | int) -> Any:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.graph import STATE, Cut, State, user_location
-from tinygrad_edu.record import make, operand, recognisable
 from tinygrad_edu.rules.loops import COMPILED
 from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.state import Revision
@@ -27,6 +26,7 @@ from tinygrad_edu.tape.program import Miss, Program
 from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tensor import DEPOSIT, Tensor
 from tinygrad_edu.tree import flatten
+from tinygrad_edu.variable import make, operand, recognisable
 
 __all__ = ["CaptureWarning", "Captured", "capture"]
 

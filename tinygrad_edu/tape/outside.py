@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.record import Variable
 from tinygrad_edu.state import INSIDE
+from tinygrad_edu.variable import Variable
 
 __all__ = ["Outside"]
 

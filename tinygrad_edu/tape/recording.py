@@ -18,10 +18,10 @@ import numpy as np
 
 from tinygrad_edu.backward import fitted_as, of_selected
 from tinygrad_edu.graph import Node, Pick, next_number, user_location
-from tinygrad_edu.record import Variable
 from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.tape.steps import Deposit, Step, Value, added, asked, refuse_nan, settled, uniform, values_in
 from tinygrad_edu.tensor import Tensor, lift
+from tinygrad_edu.variable import Variable
 
 __all__ = ["Tape"]
 
