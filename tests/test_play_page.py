@@ -52,6 +52,7 @@ def test_a_person_asks_switches_edits_undoes_and_looks_behind(browser, port):
         tab.click("#set")
         until(tab, shows("#answer", "= 7"))
         until(tab, "numbers[0][9] === 99")
+        assert tab.text("#now") == "is 99, of “7”"
         assert "output.bias[9] = 99" in tab.text("#chips") and "wrong, it is 6" in tab.text("#verdict")
 
         tab.click("#swap")
@@ -63,7 +64,11 @@ def test_a_person_asks_switches_edits_undoes_and_looks_behind(browser, port):
         for button, words in (("#graph", "The graph of Max(1,6,2)"), ("#replay", "step by step, of Max(1,6,2)")):
             tab.click(button)
             until(tab, f"document.querySelector('#caption').textContent.endsWith({words!r})")
-            assert tab.count("iframe[sandbox='allow-scripts']") == 1
+            assert tab.count("iframe[sandbox='allow-scripts']") == 1 and tab.count("#frame.stale") == 0
+        tab.click('[data-head="0.0"]')
+        assert "as it was: press again" in tab.text("#caption") and tab.count("#frame.stale") == 1
+        tab.click('[data-head="0.0"]')
+        assert tab.text("#caption").endswith("step by step, of Max(1,6,2)") and tab.count("#frame.stale") == 0
 
         asked = {url.removeprefix(f"http://127.0.0.1:{port}").partition("?")[0] for url in tab.requests}
         assert asked <= {"/answer", "/weights", "/graph", "/replay"} and tab.troubles == []

@@ -4,6 +4,7 @@
 const wish = { question: facts.examples[0] ?? "", off: [], edits: [] };
 let shownStep = 0;
 let numbers = null; // of the parameter in sight
+let picture = null; // behind the answer: of what it is, in words and as the wish that was sent
 
 async function post(path, content) {
   try {
@@ -49,6 +50,7 @@ const ask = following(
 
 function changed() {
   showChanges();
+  showCaption();
   ask();
   showWeights();
 }
@@ -93,7 +95,7 @@ function showAttention({ attention, tokens }) {
       toggle.addEventListener("click", () => switchHead(block, head));
       const tell = (row, column) => {
         find("#look").textContent =
-          `Block ${block + 1}, head ${head + 1}: ${tokens[row]} looks at ${tokens[column]} with ${weights[row][column]}`;
+          `Block ${block + 1}, head ${head + 1}: “${tokens[row]}” looks at “${tokens[column]}” with ${weights[row][column]}`;
       };
       return make("div", { class: on ? "head" : "head off" }, toggle, heatmap(weights, tokens, tell));
     });
@@ -200,7 +202,8 @@ function choose(row, column) {
   const j = Math.max(0, Math.min(column, numbers[0].length - 1));
   find("#row").value = i;
   find("#column").value = j;
-  const whose = find("#name").value === "embedding.weight" ? ` of ${facts.tokens[i]}` : "";
+  const token = { "embedding.weight": i, "output.weight": j, "output.bias": j }[find("#name").value];
+  const whose = token === undefined ? "" : `, of “${facts.tokens[token]}”`;
   find("#now").textContent = `is ${numbers[i][j]}${whose}`;
   matrix(find("#matrix"), numbers, [i, j]);
 }
@@ -208,15 +211,23 @@ function choose(row, column) {
 // The page -----------------------------------------------------------------------------------------
 
 function frame(path, words) {
+  const sent = JSON.stringify(wish);
   const page = make("iframe", {
-    sandbox: "allow-scripts", title: words, src: `${path}?wish=${encodeURIComponent(JSON.stringify(wish))}`,
+    sandbox: "allow-scripts", title: words, src: `${path}?wish=${encodeURIComponent(sent)}`,
   });
   const told = `${words} of ${wish.question}${isChanged() ? ", with the changes above" : ""}`;
-  find("#caption").textContent = `${told}: being drawn …`;
-  page.addEventListener("load", () => {
-    find("#caption").textContent = told;
-  });
+  picture = { sent, told, before: `${words} of ${wish.question}, as it was: press again to see what you changed since` };
+  page.addEventListener("load", showCaption);
   find("#frame").replaceChildren(page);
+  find("#caption").textContent = `${told}: being drawn …`;
+}
+
+/** A picture stays what it was drawn of, and says so. */
+function showCaption() {
+  if (picture === null) return;
+  const current = picture.sent === JSON.stringify(wish);
+  find("#frame").classList.toggle("stale", !current);
+  find("#caption").textContent = current ? picture.told : picture.before;
 }
 
 function begin() {
@@ -231,6 +242,7 @@ function begin() {
     const button = make("button", { type: "button" }, example);
     button.addEventListener("click", () => {
       find("#question").value = wish.question = example;
+      showCaption();
       ask();
     });
     find("#examples").append(button);
@@ -238,6 +250,7 @@ function begin() {
   find("#question").value = wish.question;
   find("#question").addEventListener("input", (event) => {
     wish.question = event.target.value;
+    showCaption();
     ask();
   });
   find("#undo").addEventListener("click", () => {
