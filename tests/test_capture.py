@@ -1,5 +1,6 @@
 """capture(): a replay gives the bits that f gives, or is not made."""
 
+import json
 import warnings
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from test_architectures import CHOICES, small
 
-from tinygrad_edu import CaptureWarning, Tensor, capture, errors, functional, optim
+from tinygrad_edu import CaptureWarning, Tensor, capture, draw, errors, functional, optim
+from tinygrad_edu.tape.program import Program
 from tinygrad_edu.testing import programs
 
 
@@ -221,3 +223,82 @@ def test_a_weight_that_is_passed_as_an_argument_too_is_not_taken_for_two():
     with pytest.warns(CaptureWarning, match="one tensor in two places"):
         f(w)
     assert bits(w.grad) == bits((2 * w).detach())
+
+
+def test_what_is_written_into_an_array_from_outside_is_seen():
+    small, large = np.arange(3.0), np.ones((2, 3000))
+
+    @capture
+    def f(x):
+        return [x * np.exp(small).sum(), np.sum(x) * np.tanh(Tensor(large[:, ::2])), np.reshape(x, -1)[0] - large]
+
+    x = np.full(3, 2.0)
+    for k in range(12):
+        small[1], large[1, 2] = k // 4, k
+        assert list(map(bits, f(x))) == list(map(bits, f.function(Tensor(x))))
+    assert f.programs
+
+
+def test_what_comes_of_constants_alone_is_worked_out_once():
+    @capture
+    def f(x):
+        return x * np.sum(np.exp(Tensor(np.arange(4.0)) * 0.5))
+
+    for _ in range(3):
+        found = f(np.ones(2))
+    np.testing.assert_allclose(found.data, np.exp(np.arange(4.0) * 0.5).sum())
+    assert [row.step.name for row in f.latest.rows] == ["multiply"]
+
+
+def test_a_program_is_drawn_with_the_buffers_it_writes_into():
+    w = Tensor(np.ones((2, 3)), requires_grad=True, name="w")
+
+    @capture
+    def f(x):
+        y = np.tanh(x @ w)
+        loss = np.sum(y * y)
+        loss.backward()
+        return loss
+
+    with pytest.raises(LookupError, match="call it twice"):
+        draw(f, format="text")
+    for _ in range(2):
+        f(np.ones((4, 2)))
+    text = draw(f, format="text")
+    assert "w0 w" in text and "d tanh/d x" in text and "backward:" in text
+    assert len({name for row in f.latest.rows for _, name in row.births}) < len(f.latest.rows)
+    for row in f.latest.rows:
+        assert row.step.name in text and all(f"in={name}" in text for _, name in row.births)
+    assert json.loads(draw(f, format="json"))["nodes"]
+
+
+@pytest.mark.parametrize("spoil", ["slot", "constant", "early", "share"])
+def test_a_program_that_gives_other_bits_is_not_trusted(monkeypatch, spoil):
+    """The same mistakes, planted into the source of a program: each is found before the program is used."""
+    changes = {
+        "slot": ("tanh(b0)", "tanh(x0)"), "constant": ("c0", "2 * c0"), "share": ("+= ", "= "),
+        "early": ("multiply(b0, w0)", "multiply(b0, b0)"),
+    }  # fmt: skip
+    w = Tensor(np.linspace(0.1, 0.5, 3), requires_grad=True)
+
+    @capture
+    def f(x):
+        y = np.tanh(x * w)
+        loss = np.sum(y * w + y * y) * np.arange(1.0, 3.0)[1]
+        loss.backward()
+        return loss
+
+    whole = Program.written
+
+    def spoilt(self):
+        lines = list(whole(self))
+        old, new = changes[spoil]
+        assert any(old in line for line in lines), "\n".join(lines)
+        return iter([line.replace(old, new) for line in lines])
+
+    x = np.linspace(-1.0, 1.0, 3)
+    f(x)
+    monkeypatch.setattr(Program, "written", spoilt)
+    with pytest.warns(CaptureWarning, match="not on the tape"):
+        f(x)
+    assert not f.programs

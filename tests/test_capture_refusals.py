@@ -135,3 +135,24 @@ def test_backward_on_what_came_back_says_that_it_belongs_inside():
     for _ in range(3):
         with pytest.raises(errors.NotTrackedError):
             f(np.ones(2)).backward()
+
+
+def test_arguments_that_never_come_twice_are_not_recorded_for_ever():
+    f = capture(lambda x, rate: x * rate)
+    with pytest.warns(CaptureWarning, match="never called twice"):
+        for k in range(80):
+            assert f(np.ones(2), float(k)).tolist() == [k, k]
+    assert not f.programs
+
+
+def test_what_is_watched_inside_is_watched_each_time():
+    @capture
+    def f(x):
+        with detect_anomaly():
+            return np.log(x)
+
+    with pytest.warns(CaptureWarning, match="somebody watches"):
+        for _ in range(3):
+            f(np.ones(2))
+    with pytest.raises(errors.NonFiniteError), np.errstate(all="ignore"):
+        f(np.zeros(2))

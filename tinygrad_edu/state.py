@@ -83,6 +83,7 @@ def hear(
     state = STATE.get()
     if state.watch is not None:
         state.watch(operation, args, keywords, value)
+        not_on_tape("what somebody watches (profile, detect_anomaly)")
     if state.tape is not None:
         state.tape.ran(run, args, keywords, value, given, operation)
 

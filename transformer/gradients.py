@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_edu import Tensor, functional, optim
+from tinygrad_edu import Tensor, capture, functional, optim
 from transformer.communicator import Communicator
 from transformer.model import Transformer
 from transformer.plan import TrainConfig
@@ -48,6 +48,7 @@ class BatchGradient:
     ) -> None:
         self.model, self.parameters, self.config, self.comm = model, parameters, config, comm
         self.alone = comm.size == 1 and not config.deterministic
+        self.both = capture(self.both_ways) if config.capture else self.both_ways
 
     def read(self, batch: Batch, step: int) -> tuple[float, int]:
         """Leave the gradient of the batch's loss with the parameters; the loss, and how many rows were all right.
@@ -77,13 +78,10 @@ class BatchGradient:
             for _, number, part, rows in portions:
                 here = slice(rows.start, rows.stop)
                 tokens, targets = part.tokens[here], part.targets[here]
-                with self.drawing(step, number, rows, len(part.tokens)):
-                    logits = self.model(tokens)
-                loss = functional.cross_entropy(logits, targets, PAD, self.config.label_smoothing)
                 share = np.count_nonzero(targets) / asked
-                loss = loss if share == 1 else loss * share
+                with self.drawing(step, number, rows, len(part.tokens)):
+                    loss, logits = self.both(tokens, targets, share)
                 value += loss.item()
-                loss.backward()
                 right += int(all_right(logits.numpy(), targets).sum())
             values.append(value)
             if not self.alone:
@@ -91,6 +89,14 @@ class BatchGradient:
                 for _, parameter in self.parameters:
                     parameter.zero_grad()
         return values, right, tree
+
+    def both_ways(self, tokens: Any, targets: Any, share: Any) -> tuple[Any, Any]:
+        """The loss and the logits of some rows, which count by their share; their gradient is left with the weights."""
+        logits = self.model(tokens)
+        loss = functional.cross_entropy(logits, targets, PAD, self.config.label_smoothing)
+        loss = loss if share == 1 else loss * share
+        loss.backward()
+        return loss, logits
 
     def portions(self, batch: Batch) -> Iterator[Portion]:
         """What this rank has to compute of the batch."""

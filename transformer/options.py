@@ -21,6 +21,7 @@ SWITCHES = {
     "gated": "a gate in the feed-forward: with silu SwiGLU, with gelu GEGLU",
     "tie_embeddings": "the output projection is the embedding's transpose",
     "attention_bias": "biases in attention too",
+    "capture": "record a step and replay it, with the same bits in less time",
 }
 WANTED = "answer; of a text all"
 RUNS = Path("runs")
@@ -29,6 +30,7 @@ TASK_OPTIONS = ("upper", "arguments")
 RUN_OPTIONS = (
     "seed", "epochs", "examples", "batch_size", "lr", "warmup", "loss", "optimizer", "schedule", "weight_decay",
     "accumulate", "average", "patience", "label_smoothing", "curriculum", "deterministic",
+    "capture",
 )  # fmt: skip
 MODEL_OPTIONS = (
     "embed_dim", "num_heads", "num_layers", "ffn_dim", "dropout", "norm", "activation", "positions", "pooling",

@@ -46,6 +46,8 @@ class TrainConfig:
     average          decay of the moving average of the weights, which is what is then measured and saved; 0: none
     patience         epochs without a better validation loss after which one more ends the run; 0: none
     curriculum       share of the run during which the longer questions are still held back
+    capture          record a step and replay it: the same bits in less time. Not with dropout, which draws for each
+                     step from a generator of its own
     """
 
     model: TransformerConfig = field(default_factory=lambda: TransformerConfig(vocab_size=len(VOCABULARY)))
@@ -67,6 +69,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     curriculum: float = 0.0
     deterministic: int = 0
+    capture: bool = False
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -88,6 +91,8 @@ class TrainConfig:
         for name in ("lr", "clip"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be a number above 0")
+        if self.capture and self.model.dropout:
+            raise ValueError("capture = True: a step with dropout draws anew and cannot be replayed; leave one out")
         if self.lr > 1e30:
             raise ValueError(f"lr = {self.lr}: no weight can hold such steps; 0.002 is a good one")
         tokens = len(self.task.vocabulary)

@@ -18,8 +18,8 @@ def view_of_program(program: Program) -> View:
     edges: list[Edge] = []
     made: dict[Value, int] = {}
     read = [value for row in program.rows for value in values_in((row.step.args, row.step.keywords))]
-    given = [*program.arguments, *program.tensors, *(value for value in read if value.kind == "constant")]
-    for value in dict.fromkeys(given):
+    born = {value for row in program.rows for value, _ in row.births}
+    for value in dict.fromkeys([*program.arguments, *program.tensors, *(each for each in read if each not in born)]):
         made[value] = len(nodes)
         nodes.append(entry(program, value, len(nodes)))
     for row in program.rows:
@@ -40,7 +40,7 @@ def view_of_program(program: Program) -> View:
 def entry(program: Program, value: Value, number: int) -> ViewNode:
     name, shape = program.names[value], value.shape
     known = getattr(value.held, "name", None)
-    if value.kind == "constant":
+    if value.kind not in ("argument", "tensor"):
         label = value_text(value.held[()]) if not shape else name
         return ViewNode(number, "constant", label, None, "", shape, str(value.dtype))
     kind = "leaf" if value.kind == "tensor" and value.leaf is not None else "constant"

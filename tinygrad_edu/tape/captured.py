@@ -21,19 +21,19 @@ from tinygrad_edu.rules.loops import COMPILED
 from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.state import Revision
 from tinygrad_edu.tape.compare import difference
+from tinygrad_edu.tape.kinds import argument, kind_of, pattern_of, shape_of
 from tinygrad_edu.tape.outside import Outside
 from tinygrad_edu.tape.program import Miss, Program
 from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tensor import DEPOSIT, Tensor
 from tinygrad_edu.tree import flatten
-from tinygrad_edu.variable import make, operand, recognisable
+from tinygrad_edu.variable import make
 
 __all__ = ["CaptureWarning", "Captured", "capture"]
 
 KEYS, WAYS = 16, 8  # programs are kept for so many kinds of arguments, and ways through the function
 OFTEN = 4  # times that f is begun anew without a replay in between
 REPLAYED = Cut("capture(): what a captured function returns is off the graph; call backward() inside it", None)
-PLAIN = (bool, int, str, bytes, type(None), type)
 
 
 class CaptureWarning(UserWarning):
@@ -90,7 +90,7 @@ class Captured:
         self.lock = RLock()
         self.kinds: OrderedDict[Any, Ways] = OrderedDict()
         self.outside: Outside | None = None
-        self.begun, self.failed = 0, ""
+        self.begun, self.recorded, self.failed = 0, 0, ""  # since the last replay
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         state = STATE.get()
@@ -122,7 +122,7 @@ class Captured:
                     results, gradients = program.run([each._value for each in tensors], held_by(program))
                     if program is not programs[0][0]:
                         ways.programs.sort(key=lambda each: each[0] is not program)
-                    self.begun = 0
+                    self.begun = self.recorded = 0
                     deposit(program, tensors, gradients)
                     return build(handed_over(results))
             except Miss:
@@ -164,6 +164,10 @@ class Captured:
             STATE.reset(token)
         result = detached(result)
         with self.lock:
+            self.recorded += 1
+            if self.recorded > 4 * KEYS and not self.failed:
+                self.failed = "what is never called twice with arguments of one kind, shapes and numbers among them,"
+                self.warn(self.failed)
             if not tape.failed:
                 tape.failed = self.keep(ways, tape, build, tensors, flatten(result)[0])
             if tape.failed and not ways.failed:
@@ -184,6 +188,7 @@ class Captured:
             if not self.gives(program, tape, tensors, results):
                 return "something that is not on the tape"
             ways.programs.insert(0, (program, build))
+            self.recorded = 0
             return ""
         if len(ways.pending) + len(ways.programs) >= WAYS:
             return f"more than {WAYS} ways through it, for arguments of one kind,"
@@ -226,60 +231,6 @@ class Captured:
     def program(self) -> str:
         """`latest`, as the Python that runs."""
         return self.latest.source
-
-
-# Arguments
-
-
-def argument(leaf: Any) -> Any:
-    """What f gets, and the tape knows by identity: of every array a Tensor of its own, though not a copy."""
-    node = None
-    if isinstance(leaf, Tensor):
-        node, leaf = leaf._node, leaf._value
-    elif not isinstance(leaf, np.ndarray | np.generic):
-        return leaf
-    value = operand(leaf)
-    if not value.ndim:
-        value = recognisable(np.array(value)[()])
-    return make(Tensor, value.view() if type(value) is np.ndarray else value, node)
-
-
-def kind_of(leaf: Any) -> Any:
-    """What has to be equal for a program to hold."""
-    if type(leaf) is Tensor:
-        value = leaf._value
-        return value.shape, value.dtype, value.strides, leaf._node is not None
-    if isinstance(leaf, PLAIN):
-        return type(leaf), leaf
-    return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))
-
-
-class Held:
-    """Keeps an object alive, so that its id stays its own."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Held) and other.thing is self.thing
-
-    def __hash__(self) -> int:
-        return 0
-
-
-def shape_of(outline: Any) -> Any:
-    """The structure of a nest, to be compared."""
-    if isinstance(outline, dict):
-        return type(outline), tuple((key, shape_of(part)) for key, part in outline.items())
-    if isinstance(outline, list | tuple):
-        return type(outline), tuple(map(shape_of, outline))
-    return None
-
-
-def pattern_of(tensors: list[Tensor]) -> tuple[int, ...]:
-    """Which leaves are one and the same."""
-    nodes = [each._node for each in tensors]
-    return tuple([nodes.index(node) for node in nodes if node is not None])
 
 
 # Running

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.seals import root_of
 from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tape.steps import Step, Value, values_in
 
@@ -27,6 +28,7 @@ def difference(earlier: Tape, later: Tape) -> str | None:
     if len(earlier.steps) != len(later.steps):
         step = max(earlier.steps, later.steps, key=len)[min(len(earlier.steps), len(later.steps))]
         return f"{step.name} at {step.line}, which does not always run,"
+    note_what_lives(earlier, later)
     ends = ([*tape.outputs, *[each.g for each in tape.deposited], *[each.leaf for each in tape.deposited]]
             for tape in (earlier, later))  # fmt: skip
     return "" if alike(*ends) else "what it returns, which is another each time,"
@@ -50,8 +52,8 @@ def alike(one: Any, other: Any) -> bool:
         if one.kind == "tensor":
             return one.held is other.held
         if one.kind == "constant":
-            return one.held is other.held or bytes_of(one.held) == bytes_of(other.held)
-        return bool(one.held == other.held)
+            return same_memory(one.held, other.held) or bytes_of(one.held) == bytes_of(other.held)
+        return one.kind != "argument" or bool(one.held == other.held)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, dict):
@@ -61,6 +63,21 @@ def alike(one: Any, other: Any) -> bool:
     if isinstance(one, float):
         return one.hex() == float(other).hex()
     return one is other or bool(one == other)
+
+
+def note_what_lives(earlier: Tape, later: Tape) -> None:
+    """An array that both recordings read, not two equal ones, is from outside: what is written into it will be seen."""
+    for one, other in zip(earlier.values, later.values, strict=False):
+        if other.kind == "constant":
+            other.lives = same_memory(one.held, other.held)
+
+
+def same_memory(one: Any, other: Any) -> bool:
+    """Are these one array, or the same view of one?"""
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+        return False
+    places = [(each.ctypes.data, each.strides) for each in (one, other)]
+    return root_of(one) is root_of(other) and places[0] == places[1]
 
 
 def bytes_of(array: Any) -> tuple[Any, bytes]:

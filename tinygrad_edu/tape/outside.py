@@ -1,8 +1,8 @@
 """What a function reads by name from outside: the program was recorded with it, and holds only while it is the same.
 
 Names are followed through functions that are the user's and written in Python, and attributes through the objects that
-these names mean, as far as the code spells them; the items of dicts and lists are looked at, too. (Attributes of
-modules are counted when they change, see state.Revision, and Tensors are read anew at every replay.)
+these names mean, as far as the code spells them; the items of dicts and lists are looked at, and what small arrays
+hold. (Attributes of modules are counted when they change, see state.Revision; Tensors are read anew at every replay.)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.seals import SMALL, fingerprint
 from tinygrad_edu.state import INSIDE
 from tinygrad_edu.variable import Variable
 
@@ -21,7 +22,7 @@ __all__ = ["Outside"]
 
 MOST = 200  # things that are looked into
 NOTHING = object()  # a name without a value
-PLAIN = (int, float, str, bytes, type(None), np.ndarray, np.generic, np.random.Generator, Variable)
+PLAIN = (int, float, str, bytes, type(None), np.generic, np.random.Generator, Variable)
 
 
 class Outside:
@@ -31,6 +32,7 @@ class Outside:
         self.cells: list[tuple[Any, Any]] = []
         self.names: list[tuple[Any, Any, Any]] = []  # something like a dict, a key, its value
         self.lists: list[tuple[list[Any], list[Any]]] = []
+        self.arrays: list[tuple[np.ndarray, Any]] = []
         self.seen: dict[int, Any] = {}
         self.words: dict[str, None] = {}  # attributes that the code spells
         waiting: list[Any] = [f]
@@ -48,6 +50,9 @@ class Outside:
         elif isinstance(thing, types.FunctionType):
             if not INSIDE[thing.__code__.co_filename]:
                 yield from self.look_into_code(thing)
+        elif isinstance(thing, np.ndarray):
+            if thing.nbytes <= SMALL and not thing.dtype.hasobject:
+                self.arrays.append((thing, fingerprint(thing)))
         elif isinstance(thing, list):
             self.lists.append((thing, list(thing)))
             yield from thing
@@ -81,6 +86,9 @@ class Outside:
                 return False
         for cell, value in self.cells:
             if contents(cell) is not value:
+                return False
+        for array, mark in self.arrays:
+            if fingerprint(array) != mark:
                 return False
         return all(len(one) == len(was) and all(map(operator.is_, one, was)) for one, was in self.lists)
 

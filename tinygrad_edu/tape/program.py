@@ -50,7 +50,8 @@ class Program:
     def __init__(self, tape: Tape) -> None:
         self.outputs, self.deposits = tape.outputs, tape.deposited
         self.generators = [rng for rng, _ in tape.generators]
-        needed = self.needed(tape.steps)
+        self.settled: set[Value] = {value for value in tape.values if value.kind == "constant" and not value.lives}
+        needed = self.needed([step for step in tape.steps if not self.settles(step)])
         read = {value for step in needed for value in values_in((step.args, step.keywords))}
         read |= set(values_in([*self.outputs, *[deposit.g for deposit in self.deposits]]))
         read |= {deposit.leaf for deposit in self.deposits}
@@ -65,6 +66,14 @@ class Program:
         made: dict[str, Any] = {}
         exec(code, self.scope, made)
         self.run: Callable[..., Any] = made["program"]
+
+    def settles(self, step: Step) -> bool:
+        """Does it depend on constants alone? Then what it made is a constant in turn."""
+        fixed = step.phase != "draw" and self.settled.issuperset(values_in((step.args, step.keywords)))
+        if fixed and all(value.kind == "settled" for value in values_in(step.made)):
+            self.settled.update(values_in(step.made))
+            return True
+        return False
 
     def needed(self, steps: list[Step]) -> list[Step]:
         """Those without which an output, a gradient or a check would be another."""
@@ -89,17 +98,19 @@ class Program:
         for place, value in enumerate(self.tensors):
             self.names[value] = f"w{place}"
         free: list[str] = []
+        lodged: set[Value] = set()
         count = 0
         rows = []
         for place, step in enumerate(steps):
             row = Row(step)
             used = dict.fromkeys(values_in((step.args, step.keywords)))
             row.reads = [self.name_of(value) for value in used]
-            ended = [value for value in used if last[value] == place and value.kind == "made"]
+            ended = [value for value in used if last[value] == place and value in lodged]
             own = [self.names[value] for value in ended]
             if step.phase == "sum" and step.args[0] in ended:  # into the first, where it is known as `held`
                 own.remove(self.names[step.args[0]])
                 own.insert(0, self.names[step.args[0]])
+            lodged.update(values_in(step.made))
             for value in values_in(step.made):
                 if own:
                     name = own.pop(0)
@@ -123,7 +134,7 @@ class Program:
     def name_of(self, value: Value) -> str:
         name = self.names.get(value)
         if name is None:
-            name = self.names[value] = f"c{sum(each.kind == 'constant' for each in self.names)}"
+            name = self.names[value] = f"c{sum(each in self.settled or each.lives for each in self.names)}"
             self.scope[name] = value.held
         return name
 

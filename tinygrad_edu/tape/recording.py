@@ -2,7 +2,7 @@
 
 Every operation on Tensors is told of when it has run, every share of a backward pass, and every number that Python
 asked a Tensor for. An array is known by its identity: what an earlier step made, what came as an argument, what a
-Tensor outside holds. All else is a constant. A step that depends on constants alone is worked out once and for all.
+Tensor outside holds. All else is a constant.
 
 What cannot be done again (item(), new weights, a gradient that is itself a graph) makes the tape useless, and it says
 why; the function goes on as if nobody had recorded it.
@@ -19,13 +19,14 @@ import numpy as np
 from tinygrad_edu.backward import fitted_as, of_selected
 from tinygrad_edu.graph import Node, Pick, next_number, user_location
 from tinygrad_edu.seals import fingerprint
-from tinygrad_edu.tape.steps import Deposit, Step, Value, added, asked, refuse_nan, settled, uniform, values_in
+from tinygrad_edu.tape.steps import Deposit, Step, Value, added, as_scalar, asked, refuse_nan, uniform, values_in
 from tinygrad_edu.tensor import Tensor, lift
 from tinygrad_edu.variable import Variable
 
 __all__ = ["Tape"]
 
 
+FIXED = ("constant", "settled")
 PLAIN = (bool, int, float, str, type(None), np.dtype, type)
 
 
@@ -116,38 +117,37 @@ class Tape:
             return
         self.meet(given)
         args, keywords = self.expressed(args), self.expressed(keywords)
-        dynamic = [each for each in values_in((args, keywords)) if each.kind != "constant"]
+        needs = list(values_in((args, keywords)))
+        settled = all(each.kind in FIXED for each in needs)
         name = run.__name__ if operation is None else operation.name
-        if not dynamic:
-            for part in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(part, np.ndarray | np.generic) and self.find(part) is None:
-                    self.value("constant", part, part)
-            return
         step = Step("forward", name, run, args, keywords)
         if isinstance(value, np.ndarray | np.generic):
             same = self.find(value)
-            if same is not None and same in dynamic:  # itself, as np.real gives it
+            if same is not None and same in needs:  # itself, as np.real gives it
                 if getattr(operation, "foreign", False):
                     self.fail(f"{name}, which returned its own argument,")
                 return
             if type(value) is np.bool:
                 return self.fail(f"{name}, which gave a truth value,")
             if type(value) is not np.ndarray and not isinstance(run, np.ufunc) and run.__module__ != "_operator":
-                step.run, step.args, step.keywords = settled(run), args, keywords
-            step.made = self.value("made", None, value)
+                step.run = as_scalar(run)
+            step.made = self.result(value, settled)
         elif isinstance(value, list | tuple) and any(isinstance(part, np.ndarray | np.generic) for part in value):
             if any(type(part) is np.bool or not hasattr(part, "shape") for part in value):
                 return self.fail(f"{name}, which gave arrays and other things,")
-            step.made = tuple([self.value("made", None, part) for part in value])
+            step.made = tuple([self.result(part, settled) for part in value])
         elif is_plain(value):
             step.phase, step.expected = "check", value
         else:
             return self.fail(f"{name}, which gave {type(value).__name__},")
         stiff = isinstance(run, np.ufunc) or getattr(operation, "elementwise", False)
-        counted = getattr(operation, "kind", "rule") != "rule" or any(each.dtype.kind != "f" for each in dynamic)
+        counted = getattr(operation, "kind", "rule") != "rule" or any(each.dtype.kind != "f" for each in needs)
         step.exact = step.phase == "forward" and not stiff and counted
         self.steps.append(step)
         return None
+
+    def result(self, array: Any, settled: bool) -> Value:
+        return self.value("settled", array, array) if settled else self.value("made", None, array)
 
     def decides(self, kind: type[Any], value: Any, found: Any) -> None:
         """Python asked for a number."""
@@ -156,7 +156,7 @@ class Tape:
         known = self.find(value)
         if known is None:
             self.fail(f"{kind.__name__}() of a Tensor from outside")
-        elif known.kind != "constant":
+        else:
             self.steps.append(Step("check", kind.__name__, asked(kind), (known,), expected=found))
 
     def drawn(self, rng: Any, shape: tuple[int, ...]) -> Any:

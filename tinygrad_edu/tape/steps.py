@@ -9,22 +9,24 @@ import numpy as np
 
 from tinygrad_edu.graph import STATE, location, user_origin
 
-__all__ = ["Deposit", "Step", "Value", "added", "asked", "refuse_nan", "settled", "uniform", "values_in"]
+__all__ = ["Deposit", "Step", "Value", "added", "asked", "as_scalar", "refuse_nan", "uniform", "values_in"]
 
 
 class Value:
     """An array of a program.
 
     kind   "argument": held is its place; "tensor": held is the Tensor, read anew each time; "constant": held is the
-           array; "made": by a step
+           array; "made": by a step, "settled": by a step from constants alone, and held is the array
     leaf   the node of a Tensor from outside that wants a gradient
+    lives  a constant in memory that somebody outside holds, too, and may write into
     """
 
-    __slots__ = ("dtype", "held", "kind", "leaf", "number", "shape")
+    __slots__ = ("dtype", "held", "kind", "leaf", "lives", "number", "shape")
 
     def __init__(self, number: int, kind: str, held: Any, array: Any) -> None:
         self.number, self.kind, self.held = number, kind, held
         self.leaf: Any = None
+        self.lives = False
         self.shape, self.dtype = array.shape, array.dtype
 
 
@@ -93,7 +95,7 @@ def added(held: Any, share: Any) -> Any:
     return held + share
 
 
-class settled:  # noqa: N801, a function with a name
+class as_scalar:  # noqa: N801, a function with a name
     """The function, whose result without axes is a NumPy scalar."""
 
     def __init__(self, run: Callable[..., Any]) -> None:
@@ -103,12 +105,12 @@ class settled:  # noqa: N801, a function with a name
         return number(self.run(*args, **keywords))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, settled) and other.run is self.run
+        return type(other) is type(self) and other.run is self.run
 
     __hash__ = None  # type: ignore[assignment]
 
 
-class asked(settled):  # noqa: N801
+class asked(as_scalar):  # noqa: N801
     """What Python makes of a number."""
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:

@@ -1,0 +1,65 @@
+"""Of what kind the arguments of a call are: what has to be equal for a program to hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.tensor import Tensor
+from tinygrad_edu.variable import make, operand, recognisable
+
+__all__ = ["argument", "kind_of", "pattern_of", "shape_of"]
+
+PLAIN = (bool, int, str, bytes, type(None), type)
+
+
+def argument(leaf: Any) -> Any:
+    """What f gets, and the tape knows by identity: of every array a Tensor of its own, though not a copy."""
+    node = None
+    if isinstance(leaf, Tensor):
+        node, leaf = leaf._node, leaf._value
+    elif not isinstance(leaf, np.ndarray | np.generic):
+        return leaf
+    value = operand(leaf)
+    if not value.ndim:
+        value = recognisable(np.array(value)[()])
+    return make(Tensor, value.view() if type(value) is np.ndarray else value, node)
+
+
+def kind_of(leaf: Any) -> Any:
+    """What has to be equal for a program to hold."""
+    if type(leaf) is Tensor:
+        value = leaf._value
+        return value.shape, value.dtype, value.strides, leaf._node is not None
+    if isinstance(leaf, PLAIN):
+        return type(leaf), leaf
+    return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))
+
+
+class Held:
+    """Keeps an object alive, so that its id stays its own."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and other.thing is self.thing
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def shape_of(outline: Any) -> Any:
+    """The structure of a nest, to be compared."""
+    if isinstance(outline, dict):
+        return type(outline), tuple((key, shape_of(part)) for key, part in outline.items())
+    if isinstance(outline, list | tuple):
+        return type(outline), tuple(map(shape_of, outline))
+    return None
+
+
+def pattern_of(tensors: list[Tensor]) -> tuple[int, ...]:
+    """Which leaves are one and the same."""
+    nodes = [each._node for each in tensors]
+    return tuple([nodes.index(node) for node in nodes if node is not None])
