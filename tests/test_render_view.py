@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_render_dot import lesson
 
-from tinygrad_edu import Tensor, gradients, nn, scope
+from tinygrad_edu import Tensor, gradients, nn, primitive, scope
 from tinygrad_edu.graph import Node
 from tinygrad_edu.render import draw
 from tinygrad_edu.render.plain import View, statistics_of
@@ -133,6 +133,14 @@ def test_values_are_told_where_the_graph_keeps_them_and_nowhere_else():
     whole = View.from_json(draw(lambda x: np.tanh(x * Tensor([3.0, 4.0], name="c")).sum(), np.array([1.0, 2.0]),
                                 format="json"))  # fmt: skip
     assert {node.label: node.value for node in whole.nodes} == told | {"x": "[1, 2]", "multiply": "[3, 8]"}
+
+
+def test_an_optional_argument_that_was_left_out_is_no_input_of_the_picture():
+    scaled = primitive(lambda g, x, w=None: g if w is None else g * w, lambda g, x: g * x)(
+        lambda x, w=None: x + 0.0 if w is None else x * w
+    )
+    x = Tensor(np.arange(3.0), requires_grad=True)
+    assert [len(view_of(scaled(*args)).nodes) for args in ([x], [x, x + 1.0])] == [2, 4]
 
 
 @given(st.lists(st.floats(width=32) | st.floats(), max_size=6))

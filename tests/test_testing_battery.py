@@ -117,6 +117,21 @@ def wrong_backward(g, x, w):
 def picky(x):
     return x.reshape(2, 5) * 2.0
 
+def nothing_to_move():
+    return 1.0
+
+def wants(x, *, k):
+    return k * x
+
+def whole(x):
+    return 3
+
+def leaves(x):
+    raise SystemExit(0)
+
+def breaks(g, x):
+    raise RuntimeError("broken")
+
 NUMBER = 3
 """
 
@@ -124,6 +139,8 @@ NUMBER = 3
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     (tmp_path / "lesson_module.py").write_text(MODULE)
+    (tmp_path / "unclosed_module.py").write_text("def f(x:")
+    (tmp_path / "leaving_module.py").write_text("raise SystemExit(0)")
     monkeypatch.chdir(tmp_path)
     yield "lesson_module"
     sys.modules.pop("lesson_module", None)
@@ -151,7 +168,14 @@ def test_a_wrong_backward_pass_exits_with_1_and_writes_its_page(module, capsys, 
         (["nowhere_module:f"], "cannot import nowhere_module"),
         (["lesson_module:nothing"], "lesson_module has no nothing"),
         (["lesson_module:NUMBER"], "is a int, not a function"),
-        (["lesson_module:picky"], "give a --shape"),
+        (["lesson_module:picky"], "give a --shape for each argument; of numbers it says "),
+        (["lesson_module:nothing_to_move"], "needs no arguments"),
+        (["lesson_module:wants"], "needs the keyword k"),
+        (["lesson_module:leaves"], "SystemExit: 0 (lesson_module.py:"),
+        (["lesson_module:sine", "--backward", "lesson_module:breaks"], "RuntimeError: broken (lesson_module.py:"),
+        (["unclosed_module:f"], "cannot import unclosed_module: SyntaxError: "),
+        (["leaving_module:f"], "cannot import leaving_module: SystemExit: 0 (leaving_module.py:1)"),
+        (["lesson_module:whole", "--html", "nowhere/report.html"], "No such file or directory: 'nowhere/report.html'"),
     ],
 )
 def test_senseless_calls_exit_with_2_and_one_line(module, capsys, arguments, told):
@@ -160,11 +184,20 @@ def test_senseless_calls_exit_with_2_and_one_line(module, capsys, arguments, tol
     assert told in error and error.count("\n") == 1
 
 
-def test_senseless_shapes_are_usage_errors(module, capsys):
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--shape", "3,x", "'3,x' is no shape"),
+        ("--shape", "100000,100000", "is 10,000,000,000 numbers"),
+        ("--points", "0", "'0' is no whole number from 1 on"),
+        ("--seed", "-1", "'-1' is no whole number from 0 on"),
+    ],
+)
+def test_senseless_numbers_are_usage_errors(module, capsys, option, value, told):
     with pytest.raises(SystemExit) as caught:
-        main([f"{module}:sine", "--shape", "3,x"])
+        main([f"{module}:sine", option, value])
     assert caught.value.code == 2
-    assert "'3,x' is no shape" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_the_command_runs_as_a_module(module):

@@ -124,15 +124,17 @@ def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
 def credible(rungs: Sequence[Estimate]) -> tuple[Estimate, bool]:
     """The best rung of the first run that is long enough, or of the longest; and whether others contradict it.
 
-    They do below it, and above it where another long run gives nearly the same: both then carry more noise than known.
+    They do below it, and above it where another run that is long or as sharp gives nearly the same: both then carry
+    more noise than known.
     """
     runs = agreeing(rungs)
     if not runs:
         return NOTHING, False
     chosen = next((run for run in runs if len(run) >= CREDIBLE), max(runs, key=len))
     best = best_of(chosen)
-    near = [best_of(run) for run in runs if len(run) >= CREDIBLE and run is not chosen]
-    contradicted = runs[0] is not chosen or any(abs(r.value - best.value) < NEARLY * abs(best.value) for r in near)
+    others = [(best_of(run), len(run) >= CREDIBLE) for run in runs if run is not chosen]
+    weighty = [other for other, is_long in others if is_long or other.error <= 2.0 * best.error]
+    contradicted = runs[0] is not chosen or any(abs(r.value - best.value) < NEARLY * abs(best.value) for r in weighty)
     if len(chosen) < CREDIBLE and len(rungs) > CREDIBLE:
         return best._replace(error=math.inf), contradicted  # so few may agree by accident
     return best, contradicted
@@ -183,7 +185,7 @@ def adjudicate(line: Line, sign: float = 0.0) -> Estimate:
 
 def calm(rungs: Sequence[Estimate]) -> bool:
     """Do the smallest steps, all of them, differ by less than a hundredth of their bars?"""
-    few = [rung for rung in rungs if math.isfinite(rung.error)][:12]
+    few = [rung for rung in rungs if math.isfinite(rung.error)][:8]
     pairs = list(zip(few, few[1:], strict=False))
     return len(pairs) > 6 and all(0.0 < abs(a.value - b.value) < 0.01 * (a.error + b.error) for a, b in pairs)
 

@@ -187,7 +187,7 @@ def known_values(nodes: list[Node]) -> Facts:
         for name, source, value in zip(plan.names, plan.sources, saved, strict=True):
             if name == "z":
                 note(node, value)
-            elif source >= 0:
+            elif 0 <= source < len(inputs):  # an argument that was left out has no place among them
                 note(inputs[source] if type(inputs[source]) is Node else (node, source), value)
             elif source == -2:
                 for k, (given, part) in enumerate(zip(inputs, value, strict=True)):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import AutodiffError
 from tinygrad_edu.operation import Primitive
 from tinygrad_edu.primitive import ABOVE_ONE, NONZERO, POSITIVE, REAL, UNIT, registry
 from tinygrad_edu.testing.check import gradcheck
@@ -33,7 +34,9 @@ examples:
 
 The function is written with NumPy functions, for this engine; or, with --backward, for plain arrays: then
 backward(cotangent, *inputs) returns one gradient for each input.
-The exit code is 0 if no gradient is wrong, 1 if one is, 2 if the call makes no sense, 3 if nothing could be told."""
+The exit code is 0 if no gradient is wrong, 1 if one is, 2 if the call makes no sense or the function raises, 3 if
+nothing could be told."""
+LARGEST = 10**8  # elements of a drawn array
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--domain", action="append", choices=sorted(DOMAINS), help="of each argument in turn")
     made.add_argument("--backward", help="module:function, a backward pass written by hand")
     made.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: second derivatives too")
-    made.add_argument("--points", type=int, default=3, help="at how many drawn points (3)")
-    made.add_argument("--seed", type=int, default=0, help="of the first point (0)")
+    made.add_argument("--points", type=at_least(1), default=3, help="at how many drawn points (3)")
+    made.add_argument("--seed", type=at_least(0), default=0, help="of the first point (0)")
     made.add_argument("--html", type=Path, help="write the last report there")
     return made
 
@@ -59,7 +62,18 @@ def shape_of(text: str) -> tuple[int, ...]:
         shape = (-1,)
     if min(shape, default=0) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no shape; write 4,3 or () for a number")
+    if math.prod(shape) > LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is {math.prod(shape):,} numbers; {LARGEST:,} at most")
     return shape
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return whole
 
 
 def load(name: str) -> Callable[..., Any]:
@@ -72,15 +86,22 @@ def load(name: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except ImportError as error:
-        raise ValueError(f"cannot import {module}: {error}") from None
-    except AttributeError:
-        raise ValueError(f"{module} has no {attribute}") from None
+    except (Exception, SystemExit) as error:
+        if isinstance(error, AttributeError) and module in sys.modules:
+            raise ValueError(f"{module} has no {attribute}") from None
+        raise ValueError(f"cannot import {module}: {told(error)}") from None
     finally:
         sys.path.pop(0)
     if not callable(found):
         raise ValueError(f"{name} is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]
+
+
+def told(error: BaseException) -> str:
+    """One line on what was raised, and the last line of the user's own that had a part in it."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == Path.cwd()]
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def arguments_of(f: Callable[..., Any]) -> int:
@@ -92,7 +113,14 @@ def arguments_of(f: Callable[..., Any]) -> int:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
         raise ValueError("the function hides its signature: give a --shape for each argument") from None
-    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    needed = [p for p in parameters if p.default is p.empty]
+    names = [p.name for p in needed if p.kind is p.KEYWORD_ONLY]
+    if names:
+        raise ValueError(f"the function needs the keyword {names[0]}: check one that fills it in")
+    count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
+    if not count:
+        raise ValueError("the function needs no arguments: give a --shape for each that is to be differentiated")
+    return count
 
 
 def points(f: Callable[..., Any], options: argparse.Namespace) -> Iterator[list[np.ndarray]]:
@@ -106,17 +134,20 @@ def points(f: Callable[..., Any], options: argparse.Namespace) -> Iterator[list[
     def drawn(shapes: Sequence[tuple[int, ...]], seed: int) -> list[np.ndarray]:
         return [from_seed(seed * 100 + k, s, d) for k, (s, d) in enumerate(zip(shapes, domains, strict=True))]
 
-    shapes = options.shape
+    shapes, raised = options.shape, []
     for candidate in ([(3, 3)] * count, [(3,)] * count, [()] * count):
         if shapes:
             break
         try:
             f(*drawn(candidate, options.seed))
             shapes = candidate
-        except Exception:
-            continue
+        except Exception as error:
+            raised.append(told(error))
     if not shapes:
-        raise ValueError("the function takes neither square matrices nor vectors nor numbers: give a --shape for each")
+        raise ValueError(
+            "the function takes neither square matrices nor vectors nor numbers: give a --shape for each argument; "
+            f"of numbers it says {raised[-1]}"
+        )
     for seed in range(options.seed, options.seed + options.points):
         yield drawn(shapes, seed)
 
@@ -132,11 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(reports[-1])
             if reports[-1].verdict == "wrong":
                 break
-    except (AutodiffError, ValueError, TypeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        if options.html is not None:
+            page = f"<!doctype html><meta charset='utf-8'>{reports[-1]._repr_html_()}"
+            options.html.write_text(page, encoding="utf-8")
+    except (Exception, SystemExit) as error:  # not 1, which means that a gradient is wrong
+        print(told(error), file=sys.stderr)
         return 2
-    if options.html is not None:
-        options.html.write_text(f"<!doctype html><meta charset='utf-8'>{reports[-1]._repr_html_()}", encoding="utf-8")
     verdicts = {report.verdict for report in reports}
     return 1 if "wrong" in verdicts else 3 if "unreliable" in verdicts else 0
 

@@ -26,6 +26,7 @@ SMALL = 16  # elements of an input that are judged one by one
 DIRECTIONS = 2  # along which a larger one is
 ENOUGH = 2  # elements of an input that are shown to be wrong in full; the others are in short
 JITTER = 4  # units in the last place
+SHAKEN = 5  # times; the widest of two or three ranges may be narrow by luck
 
 
 class Checker:
@@ -154,15 +155,15 @@ class Checker:
             return float(sum(np.sum(np.where(v != 0, gradient[k] * v, 0.0)) for k, v in move.items()))
 
     def jitter(self, move: dict[int, np.ndarray]) -> float:
-        """How much the claim changes when the inputs change in their last digits."""
-        claim = self.along(self.gradient, move)
-        return max((abs(nearby - claim) for nearby in self.nearby(move)), default=0.0)
+        """Over how wide a range the claim moves when the inputs move in their last digits."""
+        claims = [self.along(self.gradient, move), *self.nearby(move)]
+        return max(claims) - min(claims)
 
     def nearby(self, move: dict[int, np.ndarray]) -> list[float]:
         """What is claimed at inputs that differ in their last digits; nothing where f takes none of them."""
         if self.jittered is None:
             self.jittered = []
-            for _ in range(2):
+            for _ in range(SHAKEN):
                 with np.errstate(all="ignore"), contextlib.suppress(Exception):
                     self.jittered.append(self.subject.gradients(self.shaken(), self.weights))
         return [self.along(gradient, move) for gradient in self.jittered]

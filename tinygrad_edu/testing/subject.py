@@ -59,7 +59,7 @@ class Subject:
         """The outputs as arrays, and the signature of the smooth piece, None where nothing can tell."""
         if self.vjp is None:
             value, piece = run_traced(lambda *xs: self.f(*self.arguments(xs)), arrays)
-            return [plain(y) for y in flatten(value)[0]], piece
+            return [np.asarray(plain(y)) for y in flatten(value)[0]], piece
         forward = getattr(self.vjp, "forward", None)
         arguments = self.arguments(copies(arrays))
         value = self.f(*arguments) if forward is None else forward(self.f, *arguments)
