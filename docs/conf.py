@@ -40,6 +40,7 @@ nb_merge_streams = True
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 html_extra_path = ["reference/pages"]  # whole pages, which are copied as they are
+html_show_search_summary = False  # a page that was opened from a file may not fetch the pages that it found
 html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_title = project

@@ -106,8 +106,21 @@ def test_a_page_opens_without_a_complaint_or_a_request(site, page, browser):
         assert tab.troubles == []
         home = site.resolve().as_uri()
         assert [each for each in tab.requests if not each.startswith((home, "data:", "blob:", "about:"))] == []
-        if page.parent == site / "lessons":
+        if tab.count("article"):
             assert tab.evaluate(TOO_WIDE) == []
+
+
+FOUND = """new Promise(found => {
+    const look = () => document.querySelector("ul.search li a") ? found(true) : setTimeout(look, 20)
+    look()
+})"""
+
+
+def test_the_search_works_on_files(site, browser):
+    """Where a page cannot fetch another one: so the archive is read."""
+    with browser.open((site / "search.html").resolve().as_uri() + "?q=cotangent") as tab:
+        assert tab.evaluate(FOUND)
+        assert tab.count("ul.search li a") > 5 and tab.troubles == []
 
 
 def test_the_archive_holds_the_site(site):
