@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from tinygrad_edu import Tensor, functional, grad
+from tinygrad_edu import Tensor, functional, grad, optim
 from tinygrad_edu import errors as E
 
 
@@ -202,4 +202,38 @@ UNKNOWN = {
     "no such attribute": (lambda: x.foo, AttributeError, "foo"),
 }  # fmt: skip
 
-BAD_CALLS = SHAPES | INDICES | KINDS | LOST | UNKNOWN
+adam = optim.Adam([leaf(2)])
+
+SETTINGS = {
+    "rate below 0": (lambda: optim.SGD([leaf(2)], -0.1), E.ArgumentError, "lr = -0.1: it must be a finite"),
+    "rate NaN": (lambda: optim.Adam([leaf(2)], math.nan), E.ArgumentError, "lr = nan"),
+    "rate of words": (lambda: optim.Adam([leaf(2)], "fast"), E.DtypeError, "lr = 'fast' is a str, not a number"),
+    "rate set later": (lambda: setattr(adam, "lr", math.inf), E.ArgumentError, "lr = inf"),
+    "momentum of 1": (lambda: optim.SGD([leaf(2)], 0.1, momentum=1.0), E.ArgumentError, r"momentum = 1.0.*\[0, 1\)"),
+    "Nesterov alone": (lambda: optim.SGD([leaf(2)], 0.1, nesterov=True), E.ArgumentError, "give momentum > 0"),
+    "weight decay": (lambda: optim.AdamW([leaf(2)], weight_decay=-1), E.ArgumentError, "weight_decay = -1"),
+    "a beta of 1": (lambda: optim.Adam([leaf(2)], betas=(0.9, 1.0)), E.ArgumentError, r"betas\[1\] = 1.0"),
+    "one beta": (lambda: optim.Lion([leaf(2)], betas=0.9), E.DtypeError, r"as in \(0.9, 0.999\)"),
+    "eps of 0": (lambda: optim.Adam([leaf(2)], eps=0.0), E.ArgumentError, "eps = 0.0.* above 0"),
+    "a tensor for parameters": (lambda: optim.SGD(leaf(2), 0.1), E.DtypeError, "put it into a list"),
+    "a number among parameters": (lambda: optim.SGD([1.0], 0.1), E.DtypeError, "'0' is a float, not a Tensor"),
+    "no parameters": (lambda: optim.SGD([], 0.1), E.ArgumentError, "the list is empty"),
+    "a parameter twice": (lambda: optim.SGD([x, x], 0.1), E.ArgumentError, "'0|1' is there twice"),
+    "a computed parameter": (lambda: optim.SGD([x * 2], 0.1), E.NotTrackedError, "no leaf"),
+    "two dtypes": (lambda: optim.SGD([x, leaf(2, value=np.float32(1))], 0.1), E.DtypeError, "several dtypes"),
+    "a step without gradients": (lambda: optim.SGD([leaf(2)], 0.1).step(), E.NotTrackedError, "call loss.backward"),
+    "a state of another": (lambda: adam.load_state_dict({}), E.ArgumentError, "missing: m.0"),
+    "norm below 0": (lambda: optim.clip_grad_norm([x], -1.0), E.ArgumentError, "max_norm = -1"),
+    "never falling": (lambda: optim.step_decay(0.1, 0), E.ArgumentError, "after 1 step at the earliest"),
+    "falling by words": (lambda: optim.step_decay(0.1, "3"), E.DtypeError, "every = '3' is a str, not a whole number"),
+    "longer than all": (lambda: optim.warmup_cosine(0.1, 5, 3), E.ArgumentError, "warmup = 5 .*total = 3"),
+    "half a step": (lambda: optim.warmup(optim.constant(0.1), 1.5), E.DtypeError, "steps = 1.5 is a float"),
+    "impatience": (lambda: optim.EarlyStopping(-1), E.ArgumentError, "patience = -1"),
+    "range upside down": (lambda: optim.rate_range(abs, 1.0, 0.1), E.ArgumentError, "lowest = 1.0 < highest = 0.1"),
+    "average of all": (lambda: optim.MovingAverage([leaf(2)], 1.0), E.ArgumentError, r"\[0, 1\)"),
+    "flat gradient": (lambda: optim.flat_gradient([("w", leaf(2))]), E.NotTrackedError, "'w' has no gradient"),
+    "dropout of all": (lambda: functional.dropout(x, 1.0, np.random.default_rng(0)), E.ArgumentError, "p = 1.0"),
+    "eps of a norm": (lambda: functional.layer_norm(x, eps=-1.0), E.ArgumentError, "eps = -1.0"),
+}  # fmt: skip
+
+BAD_CALLS = SHAPES | INDICES | KINDS | LOST | UNKNOWN | SETTINGS

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A module imports from rows below its own; modules of one row do not see each other.
 ROWS = {
     "tinygrad_edu": (
-        "errors heap quiet settings source tree state",
+        "errors heap quiet source tree state",
         "operation",
         "primitive forms seals",
         "rules",
         "graph extents",
         "complaints anomalies limits",
-        "variable",
+        "settings variable",
         "record backward",
         "protocols absent",
         "operators",
@@ -33,6 +33,7 @@ ROWS = {
         "arguments compiled convolution explain memory profiler",
         "recompute tape transforms functional",
         "averages flat nn schedules",
+        "optimizer",
         "onnx optim numerics formulas",
         "render",
         "testing",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Tensor, nn, optim
 from tinygrad_edu.errors import DtypeError, NotTrackedError
+from tinygrad_edu.optimizer import PIECE
 
 
 def run(optimizer_of, start, gradients):
@@ -111,7 +112,7 @@ def test_step_reports_the_parameters_without_gradient_and_refuses_when_all_are()
 
 def test_many_pieces_give_what_one_gives():
     """The flat buffer is cut into pieces; sizes around the cut must not matter."""
-    sizes = [optim.PIECE - 1, 2, 0, optim.PIECE + 1]
+    sizes = [PIECE - 1, 2, 0, PIECE + 1]
     drawn = np.random.default_rng(0)
     starts, gradients = ([drawn.normal(size=n) for n in sizes] for _ in range(2))
     parameters = [Tensor(w, requires_grad=True) for w in starts]

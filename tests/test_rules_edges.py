@@ -65,3 +65,19 @@ def test_interp_at_and_beyond_its_last_point(x):
 def test_norm_of_matrices_is_refused_for_vectors(order, axis):
     with pytest.raises(ValueError, match=f"ord='{order}' is for matrices.*Called at test_rules_edges"):
         np.linalg.norm(Tensor(np.ones(3), requires_grad=True), order, axis)
+
+
+@pytest.mark.parametrize("f", [np.sort, lambda x: np.partition(x, 2), lambda x: np.partition(x, (1, -1), axis=None)])
+@pytest.mark.parametrize("tied", [1.0, np.inf, -np.inf, np.nan])
+def test_equal_infinities_and_nans_share_when_sorted_or_partitioned_wherever_they_stood(f, tied):
+    """That a NaN equals nothing, and that inf − inf is NaN, must not leave their shares to the sorting algorithm."""
+    with np.errstate(invalid="raise"):
+        for values in ([tied, 2.0, tied, 3.0, tied], [3.0, tied, tied, tied, 2.0]):
+            x = Tensor(values, requires_grad=True)
+            z = f(x)
+            z.backward(np.arange(1.0, 6.0))
+            where = np.isnan if np.isnan(tied) else lambda each: each == tied
+            mean = np.arange(1.0, 6.0)[where(z.numpy())].mean()
+            for value, share in zip(values, x.grad.numpy(), strict=True):
+                place = z.numpy().tolist().index(value) if not where(np.array(value)) else None
+                assert share == (mean if place is None else place + 1.0)

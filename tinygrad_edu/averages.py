@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.complaints import reject
+from tinygrad_edu.errors import ArgumentError
 from tinygrad_edu.settings import share
 from tinygrad_edu.state import not_on_tape
 from tinygrad_edu.tensor import Tensor
@@ -60,6 +62,6 @@ class MovingAverage:
         there = {name: np.shape(mean) for name, mean in state.items()}
         if here != there:
             wrong = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
-            raise ValueError(f"MovingAverage: the state does not fit, nothing was loaded: {', '.join(wrong)}")
+            reject(ArgumentError, f"MovingAverage: the state does not fit, nothing was loaded: {', '.join(wrong)}")
         for name, mean in state.items():
             self.average[name][...] = mean

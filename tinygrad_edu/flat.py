@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import CotangentError, NotTrackedError
 from tinygrad_edu.tensor import Tensor
 
@@ -19,7 +20,7 @@ def flat_gradient(parameters: Iterable[tuple[str, Tensor]]) -> NDArray[Any]:
     found = []
     for name, parameter in parameters:
         if parameter.grad is None:
-            raise NotTrackedError(f"flat_gradient: {name!r} has no gradient; call loss.backward() first")
+            reject(NotTrackedError, f"flat_gradient: {name!r} has no gradient; call loss.backward() first")
         found.append(np.ravel(parameter.grad._value))
     return np.concatenate(found)
 
@@ -29,7 +30,7 @@ def spread_gradient(parameters: Iterable[tuple[str, Tensor]], flat: NDArray[Any]
     every = [parameter for _, parameter in parameters]
     wanted = sum(parameter.size for parameter in every)
     if flat.shape != (wanted,):
-        raise CotangentError(f"spread_gradient: {flat.shape} given, the parameters have {wanted} elements")
+        reject(CotangentError, f"spread_gradient: {flat.shape} given, the parameters have {wanted} elements")
     end = 0
     for parameter in every:
         start, end = end, end + parameter.size

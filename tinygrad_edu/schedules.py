@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu.settings import nonnegative, share
+from tinygrad_edu.complaints import reject
+from tinygrad_edu.errors import ArgumentError
+from tinygrad_edu.settings import nonnegative, share, whole
 
 __all__ = [
     "EarlyStopping",
@@ -38,8 +40,8 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """lr, times `factor` after each `every` steps."""
     nonnegative("lr", lr)
     nonnegative("factor", factor)
-    if every < 1:
-        raise ValueError(f"step_decay: every = {every}: the rate falls after 1 step at the earliest")
+    if whole("every", every) < 1:
+        reject(ArgumentError, f"step_decay: every = {every}: the rate falls after 1 step at the earliest")
     return lambda step: lr * factor ** (step // every)
 
 
@@ -47,8 +49,8 @@ def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Sch
     """Linearly up to lr over `warmup` steps, then half a cosine down to `floor` at step `total` and after."""
     nonnegative("lr", lr)
     nonnegative("floor", floor)
-    if not 0 <= warmup <= total:
-        raise ValueError(f"warmup_cosine: warmup = {warmup} steps must lie in 0..total = {total}")
+    if not 0 <= whole("warmup", warmup) <= whole("total", total):
+        reject(ArgumentError, f"warmup_cosine: warmup = {warmup} steps must lie in 0..total = {total}")
 
     def rate(step: int) -> float:
         if step < warmup:
@@ -62,8 +64,8 @@ def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Sch
 
 def warmup(schedule: Schedule, steps: int) -> Schedule:
     """Linearly up to the first rate of `schedule` over `steps` steps; the schedule itself, from its start, after."""
-    if steps < 0:
-        raise ValueError(f"warmup: steps = {steps}: it must be 0 or more")
+    if whole("steps", steps) < 0:
+        reject(ArgumentError, f"warmup: steps = {steps}: it must be 0 or more")
     return lambda step: schedule(0) * (step + 1) / steps if step < steps else schedule(step - steps)
 
 
@@ -77,8 +79,8 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int, threshold: float = 0.0) -> None:
-        if patience < 0:
-            raise ValueError(f"patience = {patience}: it must be 0 or more")
+        if whole("patience", patience) < 0:
+            reject(ArgumentError, f"patience = {patience}: it must be 0 or more")
         self.patience, self.threshold = patience, nonnegative("threshold", threshold)
         self.best, self.waited = math.inf, 0
 
@@ -150,7 +152,7 @@ class RateRange:
         pairs = zip(self.smoothed, self.smoothed[wide:], self.rates[wide // 2 :], strict=False)
         fall, rate = min(((after - before, rate) for before, after, rate in pairs), default=(0.0, 0.0))
         if not fall < 0:
-            raise ValueError(f"the loss never fell between the rates {self.rates[0]:g} and {self.rates[-1]:g}")
+            reject(ArgumentError, f"the loss never fell between the rates {self.rates[0]:g} and {self.rates[-1]:g}")
         return rate
 
 
@@ -162,10 +164,10 @@ def rate_range(
     step(lr) makes one step at that rate and returns the loss before it. Ends early where the smoothed loss is over four
     times its lowest, or not finite (then left out). Source: Smith, Cyclical learning rates (2017), section 3.3.
     """
-    if not 0 < lowest < highest or not math.isfinite(highest):
-        raise ValueError(f"rate_range: 0 < lowest = {lowest} < highest = {highest} must hold")
-    if steps < 2:
-        raise ValueError(f"rate_range: steps = {steps}: it takes two to see a loss fall")
+    if not 0 < nonnegative("lowest", lowest) < nonnegative("highest", highest):
+        reject(ArgumentError, f"rate_range: 0 < lowest = {lowest} < highest = {highest} must hold")
+    if whole("steps", steps) < 2:
+        reject(ArgumentError, f"rate_range: steps = {steps}: it takes two to see a loss fall")
     share("smoothing", smoothing)
     rates: list[float] = []
     losses: list[float] = []

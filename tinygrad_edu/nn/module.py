@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.complaints import reject
+from tinygrad_edu.errors import ArgumentError, DtypeError
 from tinygrad_edu.state import STATE, Revision, entered
 from tinygrad_edu.tensor import Tensor
 
@@ -95,16 +97,18 @@ class Module(metaclass=Sealing):
                 raise AttributeError(f"{self._unknown(name)}. Attributes are made in __init__")
             for kind, remedy in ((Parameter, f"assign {name}.data = array"), (Module, "put a module there")):
                 if isinstance(held, kind) and value is not None and not isinstance(value, kind):
-                    raise TypeError(
+                    reject(
+                        DtypeError,
                         f"{type(self).__name__}.{name} is a {kind.__name__}, a {type(value).__name__} would "
-                        f"replace it: {remedy}"
+                        f"replace it: {remedy}",
                     )
             inside = value.values() if isinstance(value, dict) else value
             several = isinstance(value, list | tuple | dict)
             if several and any(isinstance(each, Module | Parameter) for each in inside):
-                raise TypeError(
+                reject(
+                    DtypeError,
                     f"{type(self).__name__}.{name}: parameters inside a {type(value).__name__} would not be "
-                    "found; use ModuleList, or one attribute for each"
+                    "found; use ModuleList, or one attribute for each",
                 )
             if isinstance(value, Module):
                 self._refuse_to_hold(value, name)
@@ -121,9 +125,10 @@ class Module(metaclass=Sealing):
     def _refuse_to_hold(self, module: Module, name: str) -> None:
         """Modules form a tree, perhaps with shared branches: in a circle, no walk over parameters would end."""
         if any(each is self for each in module.modules()):
-            raise ValueError(
+            reject(
+                ArgumentError,
                 f"{type(self).__name__}.{name}: this {type(module).__name__} holds the module itself; "
-                "pass what it needs to forward() instead"
+                "pass what it needs to forward() instead",
             )
 
     def _enter(self, name: str) -> None:
@@ -203,8 +208,9 @@ class Module(metaclass=Sealing):
                 else:
                     arrays[path] = array.astype(parameter.dtype, copy=False)
         if wrong:
-            raise ValueError(
-                f"{type(self).__name__}: the state does not fit, nothing was loaded:\n  " + "\n  ".join(wrong)
+            reject(
+                ArgumentError,
+                f"{type(self).__name__}: the state does not fit, nothing was loaded:\n  " + "\n  ".join(wrong),
             )
         for path, array in arrays.items():
             parameters[path]._assign(array)
@@ -238,7 +244,7 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> None:
         if not isinstance(module, Module):
-            raise TypeError(f"ModuleList holds modules, not a {type(module).__name__}")
+            reject(DtypeError, f"ModuleList holds modules, not a {type(module).__name__}")
         self._refuse_to_hold(module, str(len(self)))
         vars(self)[str(len(self))] = module
         self._enter(self._scope)

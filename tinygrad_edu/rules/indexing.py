@@ -203,18 +203,20 @@ derivative(np.linalg.trace, lambda g, x_shape, offset=0: trace_argument(g, x_sha
 derivative(np.diag, diag_argument)
 derivative(np.diagflat, lambda g, v_shape, k=0: np.reshape(np.diag(g, k), v_shape))
 
-# Sorting: the elements move; equal ones share
+# Sorting: the elements move; equal ones share in equal parts, and so do infinities and NaNs
 
 
 def sort_argument(g: Any, z: Any, a: Any, axis: int | None = -1) -> Any:
-    """Back to where each element came from; the cotangents of equal elements are averaged first."""
+    """Back to where each element came from; the cotangents of equal elements, also of NaNs, are averaged first."""
     values = np.reshape(a, -1) if axis is None else a
     axis = 0 if axis is None else axis
     order = np.argsort(values, axis=axis)
-    new = np.moveaxis(np.diff(z, axis=axis) != 0, axis, -1)
+    row = np.moveaxis(z, axis, -1)
+    before = row[..., :-1]
+    new = as_array(row[..., 1:] != before) & ~as_array(np.isnan(before))  # what comes after a NaN is one too
     group = np.zeros((*new.shape[:-1], z.shape[axis]), int)
     if not np.all(new):
-        starts = np.concatenate([np.ones((*new.shape[:-1], 1), bool), as_array(new)], axis=-1)
+        starts = np.concatenate([np.ones((*new.shape[:-1], 1), bool), new], axis=-1)
         group = np.cumsum(starts.reshape(-1)).reshape(starts.shape) - 1
         sizes = np.bincount(group.reshape(-1))
         turned = np.moveaxis(g, axis, -1)
@@ -236,6 +238,8 @@ derivative(
 
 @composite(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1) -> Any:
+    """What a is sorted, in another order: so equal elements share as they do there."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis=axis)
-
+    picked = np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis=axis)
+    rank = np.argsort(np.argsort(picked, axis=axis), axis=axis)
+    return np.take_along_axis(np.sort(a, axis=axis), rank, axis=axis)
