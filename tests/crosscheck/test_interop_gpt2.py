@@ -62,6 +62,20 @@ def test_logits_and_every_gradient_are_theirs(name, tmp_path, tally):
         tally("gradients of GPT-2 parameters")
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_other_precisions_and_several_files_are_read_as_theirs_are(kind, tmp_path):
+    theirs = written(tmp_path / "f", 4).to(getattr(torch, kind))
+    theirs.save_pretrained(tmp_path / "whole")
+    theirs.save_pretrained(tmp_path / "parts", max_shard_size="2kB")
+    assert len(list((tmp_path / "parts").glob("*.safetensors"))) > 2
+    tokens = np.random.default_rng(5).integers(0, 40, (3, 17))
+    with torch.no_grad():
+        expected = theirs.double()(torch.tensor(tokens)).logits.numpy()
+    for folder in (tmp_path / "whole", tmp_path / "parts"):
+        assert off(load_gpt2(folder, "float64")(tokens).numpy(), expected) < 1e-12
+        assert off(load_gpt2(folder)(tokens).numpy(), expected) < 1e-5
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_generated_tokens_are_theirs(name, tmp_path, tally):
     theirs = written(tmp_path, 2, **CONFIGS[name])
