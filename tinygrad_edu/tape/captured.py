@@ -73,8 +73,7 @@ def capture(f: Callable[..., Any]) -> Captured:
 
     The result, and the gradients, are those of f to the last bit. Weights and other Tensors from outside are read anew
     each time, random numbers of `functional.dropout` drawn anew. Numbers, arrays and objects that f reads from outside
-    are part of the program: a name that means something else, or another attribute of a module, and f is recorded
-    anew; inside lists and objects of other kinds nothing is looked at but that the first two calls agree.
+    are part of the program, and f is recorded anew when they change; see tape/outside.py.
     Whatever cannot be replayed (item(), numpy(), optimizer.step(), .grad, create_graph) makes f run as it is, and a
     CaptureWarning says why, once.
     """
@@ -90,7 +89,8 @@ class Captured:
         self.lock = RLock()
         self.kinds: OrderedDict[Any, Ways] = OrderedDict()
         self.outside: Outside | None = None
-        self.begun, self.recorded, self.failed = 0, 0, ""  # since the last replay
+        self.begun, self.recorded = 0, 0  # since the last replay
+        self.failed, self.warned = "", False
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         state = STATE.get()
@@ -142,11 +142,16 @@ class Captured:
         """A name that f reads means something else now."""
         self.kinds.clear()
         self.outside, self.begun = Outside(self.function), self.begun + 1
+        self.failed = self.outside.refused
         if self.begun > OFTEN:
             self.failed = "what it reads from outside, which is another each time,"
+        if self.failed:
             self.warn(self.failed)
 
     def warn(self, reason: str) -> None:
+        if self.warned:
+            return
+        self.warned = True
         warnings.warn(
             f"{getattr(self.function, '__name__', 'f')} runs as if it were not captured: {reason} cannot be replayed. "
             f"Called {user_location()}", CaptureWarning, stacklevel=4,

@@ -1,108 +1,265 @@
 """What a function reads by name from outside: the program was recorded with it, and holds only while it is the same.
 
-Names are followed through functions that are the user's and written in Python, and attributes through the objects that
-these names mean, as far as the code spells them; the items of dicts and lists are looked at, and what small arrays
-hold. (Attributes of modules are counted when they change, see state.Revision; Tensors are read anew at every replay.)
+From the function we walk to all that its code may reach by a name or a word that it spells: globals, cells, defaults,
+the functions that it calls, the attributes and the methods of objects, what is in lists, dicts, sets and arrays. Of
+each the walk notes what it is now; `same` asks whether it still is. What cannot be watched (an iterator, the clock, a
+file) is refused: then there is no program. Attributes of modules are counted when they change, see state.Revision,
+Tensors are read anew at every replay, generators of random numbers are compared before and after a recording.
 """
 
 from __future__ import annotations
 
+import builtins
+import functools
 import operator
+import random
+import sys
 import types
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.seals import SMALL, fingerprint
+from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.state import INSIDE
 from tinygrad_edu.variable import Variable
 
-__all__ = ["Outside"]
+__all__ = ["Outside", "stamp"]
 
-MOST = 200  # things that are looked into
+MOST = 2000  # things that are looked into
+BYTES = 1 << 20  # of arrays that are compared at each call
 NOTHING = object()  # a name without a value
-PLAIN = (int, float, str, bytes, type(None), np.generic, np.random.Generator, Variable)
+FIXED = (
+    int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, slice, np.dtype,
+    np.ufunc, types.CodeType, types.WrapperDescriptorType, types.MethodDescriptorType, types.MethodWrapperType,
+    types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType, types.GenericAlias,
+    types.UnionType,
+)  # fmt: skip
+RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
+MOODY = frozenset(  # modules whose functions give what no argument says
+    "time _datetime datetime os posix nt io _io sys secrets uuid socket subprocess pathlib threading _thread gc".split()
+)
+NAMES = frozenset(("open", "input", "eval", "exec", "globals", "id"))  # and such functions without a module
 
 
 class Outside:
-    """What is read by name, and what it is now. `same` asks whether it still is."""
+    """What is read by name, and what it is now. refused: why that cannot be watched; generators: those among it."""
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        self.cells: list[tuple[Any, Any]] = []
-        self.names: list[tuple[Any, Any, Any]] = []  # something like a dict, a key, its value
-        self.lists: list[tuple[list[Any], list[Any]]] = []
-        self.arrays: list[tuple[np.ndarray, Any]] = []
+    def __init__(self, *roots: Any) -> None:
+        self.words: dict[str, None] = {}  # names, attributes and keys that the code spells
+        known = -1
+        while known < len(self.words):  # a word found late may name an attribute of what was looked at before
+            known = len(self.words)
+            self.walk(roots)
+
+    def walk(self, roots: Iterable[Any]) -> None:
+        self.refused, self.bytes = "", 0
+        self.held: dict[int, tuple[Any, dict[Any, Any], set[Any]]] = {}  # names and their values; names without one
+        self.slots: list[tuple[Any, str, Any]] = []  # an object, an attribute, its value
+        self.parts: list[tuple[Callable[[Any], list[Any]], Any, list[Any]]] = []  # of a container
+        self.marks: list[tuple[Callable[[Any], Any], Any, Any]] = []  # of an array
+        self.generators: list[Any] = []
         self.seen: dict[int, Any] = {}
-        self.words: dict[str, None] = {}  # attributes that the code spells
-        waiting: list[Any] = [f]
-        while waiting:
-            thing = waiting.pop(0)
-            if id(thing) not in self.seen and len(self.seen) < MOST and not isinstance(thing, PLAIN):
-                self.seen[id(thing)] = thing
-                waiting += self.look_into(thing)
+        waiting = deque(roots)
+        while waiting and not self.refused:
+            thing = waiting.popleft()
+            if type(thing) in FIXED or isinstance(thing, Variable) or id(thing) in self.seen:
+                continue
+            if len(self.seen) == MOST:
+                self.refuse(f"more than {MOST} things")
+            self.seen[id(thing)] = thing
+            waiting.extend(self.look_into(thing))
+
+    def refuse(self, what: str) -> None:
+        self.refused = self.refused or f"{what} that it may read from outside"
 
     def look_into(self, thing: Any) -> Iterator[Any]:
         """Note what is read there; yield what has to be looked into in turn."""
-        thing = getattr(thing, "__wrapped__", thing)
-        if isinstance(thing, types.MethodType):
-            yield from (thing.__func__, thing.__self__)
+        if isinstance(thing, types.ModuleType):
+            here = vars(thing)
+            yield from self.note(here, [word for word in self.words if word in here])
+        elif isinstance(thing, type):
+            yield from self.look_into_class(thing)
         elif isinstance(thing, types.FunctionType):
-            if not INSIDE[thing.__code__.co_filename]:
-                yield from self.look_into_code(thing)
-        elif isinstance(thing, np.ndarray):
-            if thing.nbytes <= SMALL and not thing.dtype.hasobject:
-                self.arrays.append((thing, fingerprint(thing)))
-        elif isinstance(thing, list):
-            self.lists.append((thing, list(thing)))
-            yield from thing
-        elif isinstance(thing, dict):
-            yield from self.note(thing, thing)
-        elif hasattr(thing, "__dict__"):
-            yield from self.note(vars(thing), self.words)
-            if not isinstance(thing, type | types.ModuleType):
-                yield type(thing)
+            yield from self.look_into_function(thing)
+        elif isinstance(thing, np.ndarray) and thing.dtype != object:
+            self.mark(thing, thing.nbytes if thing.flags.writeable or thing.base is not None else 0, fingerprint)
+            yield attributes_of(thing)
+        elif isinstance(thing, bytearray | array):
+            self.mark(thing, len(thing), bytes)
+        elif isinstance(thing, RANDOM):
+            self.generators.append(thing)
+        elif isinstance(thing, types.MethodType | types.BuiltinMethodType):
+            yield from self.look_into_method(thing)
+        elif isinstance(thing, functools.partial):
+            yield from (thing.func, thing.args, thing.keywords)
+        elif isinstance(thing, property):
+            yield thing.fget
+        elif isinstance(thing, staticmethod | classmethod):
+            yield thing.__func__
+        else:
+            yield from self.look_into_object(thing)
 
-    def look_into_code(self, f: types.FunctionType) -> Iterator[Any]:
+    def look_into_function(self, f: types.FunctionType) -> Iterator[Any]:
+        yield getattr(f, "__wrapped__", None)
+        if INSIDE[f.__code__.co_filename]:
+            if module_of(f) in MOODY:
+                self.refuse(f"{f.__module__}.{f.__qualname__}")
+            return
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            self.slots.append((f, name, getattr(f, name)))
+        yield from (f.__defaults__, f.__kwdefaults__)
         names = list(names_in(f.__code__))
         self.words.update(dict.fromkeys(names))
         for cell in f.__closure__ or ():
-            self.cells.append((cell, contents(cell)))
-            yield contents(cell)
+            self.slots.append((cell, "cell_contents", getattr(cell, "cell_contents", NOTHING)))
+            yield self.slots[-1][2]
         yield from self.note(f.__globals__, names)
-        yield from f.__defaults__ or ()
-        yield from (f.__kwdefaults__ or {}).values()
+        if vars(f):
+            yield from self.note(vars(f), self.words)
+        for name in names:
+            if name not in f.__globals__:
+                if name in NAMES and hasattr(builtins, name):
+                    self.refuse(f"{name}()")
+                yield sys.modules.get(name)
+
+    def look_into_class(self, kind: type[Any]) -> Iterator[Any]:
+        if module_of(kind) in MOODY:
+            self.refuse(f"{kind.__module__}.{kind.__qualname__}")
+        if kind.__module__ in sys.modules and ours(kind):
+            yield from self.note(vars(kind), self.words)
+            yield from (each for each in vars(kind).values() if isinstance(each, METHODS))
+            yield from (type(kind), *kind.__bases__)
+
+    def look_into_method(self, method: Any) -> Iterator[Any]:
+        """Also of what is written in C: list.append has a list for its self, time.time a module."""
+        held = method.__self__
+        yield getattr(method, "__func__", None)
+        if not isinstance(held, types.ModuleType):
+            yield held
+        elif held.__name__ in MOODY:
+            self.refuse(f"{held.__name__}.{method.__name__}()")
+
+    def look_into_object(self, thing: Any) -> Iterator[Any]:
+        kind = type(thing)
+        yield kind
+        shown = False
+        for container, contents in PARTS.items():
+            if isinstance(thing, container):
+                shown = True
+                parts = contents(thing)
+                if container is not tuple:
+                    self.parts.append((contents, thing, parts))
+                yield from parts
+        if attributes_of(thing) is not None:
+            shown = True
+            yield from self.look_into_attributes(attributes_of(thing), ours(kind))
+        for base in [base for base in kind.__mro__ if "__slots__" in vars(base)]:
+            for name, member in vars(base).items():
+                if type(member) is types.MemberDescriptorType:
+                    shown = True
+                    self.slots.append((thing, name, getattr(thing, name, NOTHING)))
+                    yield self.slots[-1][2]
+        if not shown and not kind.__module__.startswith(("numpy", "typing")) and not isinstance(thing, FIXED):
+            self.refuse(f"a {kind.__qualname__}")
+
+    def look_into_attributes(self, held: Any, spelled: bool) -> Iterator[Any]:
+        """Those that the code spells, if the code of the object's class is seen; else all there are."""
+        if "_sealed" in held:  # a module of neural networks: what it holds is counted
+            yield from list(held.values())
+        elif "__wrapped__" in held:  # functools.lru_cache, capture: a function stands behind it
+            yield held["__wrapped__"]
+        elif spelled:
+            yield from self.note(held, self.words)
+        else:
+            self.parts.append((PARTS[dict], held, PARTS[dict](held)))
+            yield from list(held.values())
 
     def note(self, held: Any, names: Iterable[Any]) -> Iterator[Any]:
+        """held: something like a dict. A name that is missing there is noted too: it may come."""
+        _, there, missing = self.held.setdefault(id(held), (held, {}, set()))
         for name in list(names):
-            value = held.get(name, NOTHING)
-            if value is not NOTHING and not isinstance(value, property):
-                self.names.append((held, name, value))
-                yield value
+            if name not in there and name in held:
+                there[name] = held[name]
+                yield held[name]
+            elif name not in there:
+                missing.add(name)
+
+    def mark(self, thing: Any, size: int, look: Callable[[Any], Any]) -> None:
+        self.bytes += size
+        if self.bytes > BYTES:
+            self.refuse(f"{self.bytes:,} bytes of arrays (pass them as arguments, or as Tensors)")
+        elif size:
+            self.marks.append((look, thing, look(thing)))
 
     def same(self) -> bool:
-        for held, name, value in self.names:
-            if held.get(name, NOTHING) is not value:
+        for held, there, missing in self.held.values():
+            for name, value in there.items():
+                if held.get(name, NOTHING) is not value:
+                    return False
+            if missing and not held.keys().isdisjoint(missing):
                 return False
-        for cell, value in self.cells:
-            if contents(cell) is not value:
+        for thing, name, value in self.slots:
+            if getattr(thing, name, NOTHING) is not value:
                 return False
-        for array, mark in self.arrays:
-            if fingerprint(array) != mark:
+        for contents, thing, was in self.parts:
+            now = contents(thing)
+            if len(now) != len(was) or not all(map(operator.is_, now, was)):
                 return False
-        return all(len(one) == len(was) and all(map(operator.is_, one, was)) for one, was in self.lists)
+        return all(look(thing) == was for look, thing, was in self.marks)
+
+
+METHODS = (types.FunctionType, property, staticmethod, classmethod, functools.cached_property)
+PARTS: dict[type[Any], Callable[[Any], list[Any]]] = {
+    list: list.copy,
+    tuple: list,
+    dict: lambda thing: [*thing, *thing.values()],
+    types.MappingProxyType: lambda thing: [*thing, *thing.values()],
+    set: list,
+    frozenset: list,
+    deque: list,
+    np.ndarray: lambda thing: list(thing.flat),  # of objects
+}
+
+
+def attributes_of(thing: Any) -> Any:
+    """Its __dict__, without asking the object, which may have a __getattr__ of its own."""
+    try:
+        return object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
+
+
+def ours(kind: type[Any]) -> bool:
+    """Was a class written by the user, in Python? All its methods are looked into, then."""
+    source = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ == "__main__" or (source is not None and source.endswith(".py") and not INSIDE[source])
+
+
+def module_of(thing: Any) -> str:
+    return str(thing.__module__).partition(".")[0]
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
-    """The globals and attributes that a function spells, and those of the functions written inside it."""
+    """The globals and attributes that a function spells, also as text, and those of the functions inside it."""
     yield from code.co_names
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             yield from names_in(inner)
+        elif isinstance(inner, str) and inner.isidentifier():
+            yield inner
 
 
-def contents(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not yet, or no more
-        return NOTHING
+def stamp(thing: Any) -> Any:
+    """How a generator of random numbers stands, to be compared."""
+    if isinstance(thing, np.random.Generator):
+        return stamp(thing.bit_generator.state)
+    if isinstance(thing, np.random.RandomState):
+        return stamp(thing.get_state(legacy=False))
+    if isinstance(thing, random.Random):
+        return thing.getstate()
+    if isinstance(thing, dict):
+        return tuple((name, stamp(part)) for name, part in thing.items())
+    return thing.tobytes() if isinstance(thing, np.ndarray) else thing
