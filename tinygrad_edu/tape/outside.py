@@ -15,9 +15,11 @@ import operator
 import random
 import sys
 import types
+import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -31,12 +33,8 @@ __all__ = ["Outside", "stamp"]
 MOST = 2000  # things that are looked into
 BYTES = 1 << 20  # of arrays that are compared at each call
 NOTHING = object()  # a name without a value
-FIXED = (
-    int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, slice, np.dtype,
-    np.ufunc, types.CodeType, types.WrapperDescriptorType, types.MethodDescriptorType, types.MethodWrapperType,
-    types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType, types.GenericAlias,
-    types.UnionType,
-)  # fmt: skip
+FIXED = (int, float, complex, bool, str, bytes, type(None), np.dtype, np.ufunc, types.CodeType)
+HIDDEN = (Iterator, ContextVar, weakref.ref, memoryview, operator.attrgetter, operator.methodcaller)  # whose state nobody can look at
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 MOODY = frozenset(  # modules whose functions give what no argument says
     "time _datetime datetime os posix nt io _io sys secrets uuid socket subprocess pathlib threading _thread gc".split()
@@ -65,7 +63,7 @@ class Outside:
         waiting = deque(roots)
         while waiting and not self.refused:
             thing = waiting.popleft()
-            if type(thing) in FIXED or isinstance(thing, Variable) or id(thing) in self.seen:
+            if type(thing) in FIXED or isinstance(thing, Variable | np.generic) or id(thing) in self.seen:
                 continue
             if len(self.seen) == MOST:
                 self.refuse(f"more than {MOST} things")
@@ -95,8 +93,8 @@ class Outside:
             yield from self.look_into_method(thing)
         elif isinstance(thing, functools.partial):
             yield from (thing.func, thing.args, thing.keywords)
-        elif isinstance(thing, property):
-            yield thing.fget
+        elif isinstance(thing, property | functools.cached_property):
+            yield thing.fget if isinstance(thing, property) else thing.func
         elif isinstance(thing, staticmethod | classmethod):
             yield thing.__func__
         else:
@@ -125,13 +123,18 @@ class Outside:
                     self.refuse(f"{name}()")
                 yield sys.modules.get(name)
 
-    def look_into_class(self, kind: type[Any]) -> Iterator[Any]:
+    def look_into_class(self, kind: type[Any], made: bool = True) -> Iterator[Any]:
+        """The methods that the code spells, and those that no code spells; made: those that make an object, too."""
         if module_of(kind) in MOODY:
             self.refuse(f"{kind.__module__}.{kind.__qualname__}")
-        if kind.__module__ in sys.modules and ours(kind):
+        if ours(kind):
             yield from self.note(vars(kind), self.words)
-            yield from (each for each in vars(kind).values() if isinstance(each, METHODS))
-            yield from (type(kind), *kind.__bases__)
+            for name, each in vars(kind).items():
+                if name.startswith("__") and isinstance(each, METHODS) and (made or name not in MAKING):
+                    yield each
+            yield type(kind)
+            for base in kind.__bases__:
+                yield from self.look_into_class(base, made)
 
     def look_into_method(self, method: Any) -> Iterator[Any]:
         """Also of what is written in C: list.append has a list for its self, time.time a module."""
@@ -144,7 +147,7 @@ class Outside:
 
     def look_into_object(self, thing: Any) -> Iterator[Any]:
         kind = type(thing)
-        yield kind
+        yield from self.look_into_class(kind, made=False)
         shown = False
         for container, contents in PARTS.items():
             if isinstance(thing, container):
@@ -162,7 +165,8 @@ class Outside:
                     shown = True
                     self.slots.append((thing, name, getattr(thing, name, NOTHING)))
                     yield self.slots[-1][2]
-        if not shown and not kind.__module__.startswith(("numpy", "typing")) and not isinstance(thing, FIXED):
+        foreign = not shown and module_of(kind) not in sys.stdlib_module_names | {"numpy"}
+        if isinstance(thing, HIDDEN) or foreign or (hasattr(kind, "__array__") and not isinstance(thing, np.ndarray)):
             self.refuse(f"a {kind.__qualname__}")
 
     def look_into_attributes(self, held: Any, spelled: bool) -> Iterator[Any]:
@@ -211,6 +215,7 @@ class Outside:
         return all(look(thing) == was for look, thing, was in self.marks)
 
 
+MAKING = ("__init__", "__new__", "__init_subclass__", "__post_init__")
 METHODS = (types.FunctionType, property, staticmethod, classmethod, functools.cached_property)
 PARTS: dict[type[Any], Callable[[Any], list[Any]]] = {
     list: list.copy,
