@@ -34,7 +34,8 @@ MOST = 2000  # things that are looked into
 BYTES = 1 << 20  # of arrays that are compared at each call
 NOTHING = object()  # a name without a value
 FIXED = (int, float, complex, bool, str, bytes, type(None), np.dtype, np.ufunc, types.CodeType)
-HIDDEN = (Iterator, ContextVar, weakref.ref, memoryview, operator.attrgetter, operator.methodcaller)  # whose state nobody can look at
+# Whose state, or what they ask for, nobody can look at.
+HIDDEN = (Iterator, ContextVar, weakref.ref, memoryview, operator.attrgetter, operator.methodcaller)
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 MOODY = frozenset(  # modules whose functions give what no argument says
     "time _datetime datetime os posix nt io _io sys secrets uuid socket subprocess pathlib threading _thread gc".split()
