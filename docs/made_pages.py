@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+import arrays_page
 import course
 import formulas_page
 import gallery_page
@@ -43,6 +44,7 @@ def make(reference, math):
         "operations.md": operations_page.page(),
         "subgradients.md": subgradients_page.page(),
         "onnx.md": onnx_page.page(),
+        "arrays.md": arrays_page.page(),
         "formulas.md": formulas_page.page(math=math),
         "gallery.md": gallery_page.page(reference / "pages"),
         "house.txt": house.draw_the_map(),

@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
     "tinygrad_edu": (
         "errors heap quiet source tree state",
-        "operation",
+        "arrays operation",
         "primitive forms seals",
         "rules",
         "graph extents",
         "complaints anomalies limits",
         "settings variable",
-        "record backward",
+        "record backward cotangents",
         "protocols absent",
         "operators",
         "methods",

@@ -22,7 +22,9 @@ EXTRAS = {
     "huggingface": "weights of GPT-2 and BERT",
     "onnx": "graphs for other programs",
     "mpi": "training on several processes",
+    "arrays": "other libraries of arrays, for tests of them",
 }
+CUPY = ("cupy", "cupy-cuda13x", "cupy-cuda12x")  # one library, built for several versions of CUDA
 PROGRAMS = {
     "dot": ("pictures of graphs", "apt-get install graphviz, brew install graphviz"),
     "mpirun": ("training on several processes", "apt-get install openmpi-bin"),
@@ -72,6 +74,8 @@ def lines() -> Iterator[str]:
         if missing or not versions:
             there = f"missing{missing and ' '}{missing}: pip install 'tinygrad_edu[{extra}]'"
         yield f"{extra:<12} {purpose:<55} {there}"
+    cupy = next((f"{name} {version}" for name in CUPY if (version := version_of(name)) is not None), "")
+    yield f"{'cupy':<12} {'arrays on a GPU':<55} {cupy or f'missing: pip install {CUPY[1]}, or {CUPY[2]}'}"
     for program, (purpose, remedy) in PROGRAMS.items():
         yield f"{program:<12} {purpose:<55} {shutil.which(program) or f'missing: {remedy}'}"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import home
 from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.graph import STATE, Node, node_location, user_location
 
@@ -68,7 +69,7 @@ def check_backward(node: Node, argument: int, g: Any, share: Any, slope_may_be_i
     """Raise if a rule made a NaN, or an inf unless that is allowed, from finite numbers."""
     if is_finite(share) or not is_finite(g):
         return
-    if slope_may_be_infinite and not (np.isnan(np.asarray(strip(share))).any() and is_finite(node.saved)):
+    if slope_may_be_infinite and not (np.isnan(np.asarray(home(strip(share)))).any() and is_finite(node.saved)):
         return
     names = node.plan.names if node.plan is not None else ()
     parameters = node.operation.parameters
@@ -99,7 +100,7 @@ def first_bad(value: Any) -> str:
     """`inf at [2, 0]`: the first element that is no number."""
     if isinstance(value, list | tuple):
         value = next(part for part in value if not is_finite(part))
-    array = np.asarray(strip(value))
+    array = np.asarray(home(strip(value)))
     place = np.argwhere(~np.isfinite(array))[0].tolist()
     return f"{array[tuple(place)]} at {place}" if place else str(array[()])
 
@@ -107,7 +108,7 @@ def first_bad(value: Any) -> str:
 def ranges(names: tuple[str, ...], values: tuple[Any, ...]) -> str:
     described = []
     for name, value in zip(names, values, strict=False):
-        array = np.asarray(strip(value)) if not isinstance(value, list | tuple | str) else None
+        array = np.asarray(home(strip(value))) if not isinstance(value, list | tuple | str) else None
         if array is not None and array.dtype.kind == "f" and array.size:
             low, high = np.min(array), np.max(array)
             described.append(f"{name} = {low:.6g}" if low == high else f"{name} in [{low:.6g}, {high:.6g}]")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arrays import adopted, beside
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import DtypeError, RangeError, ShapeError
 from tinygrad_edu.graph import STATE
@@ -24,6 +25,7 @@ __all__ = [
     "floating",
     "has_kernel",
     "integers",
+    "near",
     "optional",
     "plain",
     "refuse_misfits",
@@ -37,6 +39,11 @@ ARRAYS = (np.ndarray, np.generic)
 def array(x: Any) -> Any:
     """A list or a number as an ndarray, everything else as it is: it may be a Tensor, or None."""
     return np.asarray(x) if isinstance(x, LISTS) else x
+
+
+def near(x: Any, constant: Any) -> Any:
+    """A constant where x is: of another library, if x is a tensor over one."""
+    return beside(constant, x._value if isinstance(x, Tensor) else x)
 
 
 def floating(x: Any) -> Any:
@@ -60,7 +67,8 @@ def plain(x: object) -> NDArray[Any]:
     """An array, of whose checks nobody need know; but a tape holds them too."""
     if isinstance(x, Tensor):
         return x if STATE.get().tape is not None else x._value  # type: ignore[return-value]
-    return np.asarray(x)
+    foreign = adopted(x)
+    return np.asarray(x) if foreign is None else foreign  # type: ignore[return-value]
 
 
 def integers(function: str, what: str, ids: object) -> NDArray[np.integer]:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arrays import beside, home
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ArgumentError
 from tinygrad_edu.settings import share
 from tinygrad_edu.state import not_on_tape
 from tinygrad_edu.tensor import Tensor
+from tinygrad_edu.variable import copied
 
 __all__ = ["MovingAverage"]
 
@@ -31,7 +33,7 @@ class MovingAverage:
     def __init__(self, parameters: Iterable[tuple[str, Tensor]], decay: float = 0.999) -> None:
         self.decay = share("decay", decay)
         self.parameters = dict(parameters)
-        self.average = {name: parameter.numpy() for name, parameter in self.parameters.items()}
+        self.average = {name: copied(parameter._value) for name, parameter in self.parameters.items()}
 
     def update(self) -> None:
         not_on_tape("MovingAverage.update()")
@@ -45,7 +47,7 @@ class MovingAverage:
         """The parameters are their averages inside; afterwards they are what they were."""
         before = {name: parameter._value for name, parameter in self.parameters.items()}
         for name, parameter in self.parameters.items():
-            parameter._assign(self.average[name].copy())
+            parameter._assign(copied(self.average[name]))
         try:
             yield
         finally:
@@ -54,7 +56,7 @@ class MovingAverage:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Name → a copy of the average."""
-        return {name: mean.copy() for name, mean in self.average.items()}
+        return {name: np.array(home(mean)) for name, mean in self.average.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what state_dict() gave, or nothing. Raises ValueError if names or shapes are others."""
@@ -64,4 +66,4 @@ class MovingAverage:
             wrong = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
             reject(ArgumentError, f"MovingAverage: the state does not fit, nothing was loaded: {', '.join(wrong)}")
         for name, mean in state.items():
-            self.average[name][...] = mean
+            self.average[name] = beside(np.array(mean, self.average[name].dtype), self.average[name])

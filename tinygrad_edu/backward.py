@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.anomalies import check_backward, check_sum
+from tinygrad_edu.arrays import Foreign
 from tinygrad_edu.errors import FreedGraphError, MutationError, RuleError, ShapeError
-from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, node_location, picked
+from tinygrad_edu.graph import FREED, PLAIN, STATE, Node, Pick, carrying, node_location, picked
 from tinygrad_edu.quiet import quiet
 from tinygrad_edu.seals import changed
 
@@ -84,7 +85,9 @@ def reverse(
     if state.tape is not None:
         tell = state.tape.begins(roots, tell, lift)
     watched = anomaly or tell is not None
-    with quiet():  # sqrt'(0) is inf, said once in the docs and not at every step
+    foreign = lies_elsewhere(next(iter(cotangents.values()), None))  # then what the rules make goes there too
+    # sqrt'(0) is inf: said once in the docs and not at every step.
+    with quiet(), carrying() if foreign else quiet():
         while waiting or fresh is not None:
             if fresh is None:
                 node = heappop(waiting)[1]
@@ -178,7 +181,14 @@ def reverse(
 
 def of_selected(g: Any, share: Any) -> Any:
     """0 · inf, where nothing was selected, is nothing."""
+    if lies_elsewhere(share):  # not asked for a value: that would stop a GPU
+        return np.where(np.logical_or(g != 0, np.isfinite(share)), share, 0.0)
     return share if np.isfinite(np.sum(share)) else np.where(g == 0, 0.0, share)
+
+
+def lies_elsewhere(g: Any) -> bool:
+    """Is it an array of another library, or a tensor over one?"""
+    return type(getattr(g, "_value", g)) is Foreign
 
 
 def freed(node: Node) -> FreedGraphError:
@@ -291,7 +301,7 @@ def lifted(node: Node, lift: Lift) -> Any:
                 [lift(v, n) if type(n) is Node else v for v, n in zip(value, inputs, strict=True)]
             )
         else:
-            follow = watched and isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fb"
+            follow = watched and isinstance(value, np.ndarray | np.generic | Foreign) and value.dtype.kind in "fb"
             out.append(lift(value, None) if follow else value)
     return out[0] if node.plan.alone else tuple(out)
 

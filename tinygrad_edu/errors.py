@@ -6,6 +6,7 @@
     ├── RangeError             (IndexError)    an index, an id or a target that is not there
     ├── MatrixError            (LinAlgError)   a matrix that is singular, or not what the function is about
     ├── DtypeError             (TypeError)     integers that want gradients, complex or object data
+    ├── MixedError             (TypeError)     arrays of several libraries in one operation
     ├── UnsupportedError       (TypeError)     no derivative rule for this function, argument or keyword
     │   └── AbsentError        (AttributeError)  a member of ndarray that a tensor has not, and why
     ├── LostGradientError      (TypeError)     float(), bool(), np.asarray() on a tracked tensor
@@ -33,6 +34,7 @@ __all__ = [
     "ItemAssignmentError",
     "LostGradientError",
     "MatrixError",
+    "MixedError",
     "MutationError",
     "NonFiniteError",
     "NotTrackedError",
@@ -66,6 +68,10 @@ class MatrixError(AutodiffError, np.linalg.LinAlgError):
 
 class DtypeError(AutodiffError, TypeError):
     """Data of a kind that has no gradient: integer, boolean, complex, object."""
+
+
+class MixedError(AutodiffError, TypeError):
+    """Arrays that lie in different places, a GPU and main memory say, in one operation."""
 
 
 class UnsupportedError(AutodiffError, TypeError):

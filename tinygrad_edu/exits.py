@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_edu.errors import DtypeError, LostGradientError, ShapeError, UnsupportedError
+from tinygrad_edu.arrays import Foreign, home
+from tinygrad_edu.errors import DtypeError, LostGradientError, MixedError, ShapeError, UnsupportedError
 from tinygrad_edu.graph import is_recording, left, not_on_tape, user_location
 from tinygrad_edu.methods import ArrayMethods
 from tinygrad_edu.variable import Variable
@@ -33,9 +34,9 @@ class Exits(ArrayMethods):
         return self._value.item(*place)  # type: ignore[no-any-return]
 
     def numpy(self) -> np.ndarray:
-        """A copy of the data as an ndarray: yours to change."""
+        """A copy of the data as an ndarray, from wherever it is: yours to change."""
         not_on_tape("numpy()")
-        return np.array(self._value)
+        return np.array(home(self._value))
 
     def tolist(self) -> Any:
         not_on_tape("tolist()")
@@ -53,6 +54,11 @@ class Exits(ArrayMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         self._refuse_if_tracked("np.asarray()", "x.numpy() copies the values, np.stack([...]) joins tensors")
         not_on_tape("np.asarray()")
+        if type(self._value) is Foreign:
+            raise MixedError(
+                f"np.asarray() of a tensor over {self._value.library.name} would bring it home without a word; "
+                f"x.numpy() does so. Called {user_location()}"
+            )
         return np.array(self._value, dtype=dtype, copy=copy)
 
     # To numbers

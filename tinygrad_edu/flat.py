@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arrays import beside, home
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import CotangentError, NotTrackedError
 from tinygrad_edu.tensor import Tensor
@@ -21,7 +22,7 @@ def flat_gradient(parameters: Iterable[tuple[str, Tensor]]) -> NDArray[Any]:
     for name, parameter in parameters:
         if parameter.grad is None:
             reject(NotTrackedError, f"flat_gradient: {name!r} has no gradient; call loss.backward() first")
-        found.append(np.ravel(parameter.grad._value))
+        found.append(np.ravel(home(parameter.grad._value)))
     return np.concatenate(found)
 
 
@@ -34,4 +35,4 @@ def spread_gradient(parameters: Iterable[tuple[str, Tensor]], flat: NDArray[Any]
     end = 0
     for parameter in every:
         start, end = end, end + parameter.size
-        parameter.grad = Tensor(flat[start:end].reshape(parameter.shape))
+        parameter.grad = Tensor(beside(flat[start:end].reshape(parameter.shape), parameter._value))

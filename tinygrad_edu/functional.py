@@ -26,6 +26,7 @@ from tinygrad_edu.arguments import (
     floating,
     has_kernel,
     integers,
+    near,
     optional,
     refuse_misfits,
     same_width,
@@ -229,7 +230,7 @@ def dropout(x: A, p: float, rng: np.random.Generator | None = None, training: bo
         )
     x = floating(x)
     keep: Any = drawn(rng, x.shape) >= p
-    return x * (keep.astype(x.dtype) * (1 / (1 - p)))
+    return x * near(x, keep.astype(x.dtype) * (1 / (1 - p)))
 
 
 def embedding(weight: A, ids: object) -> A:
@@ -319,7 +320,7 @@ def attention(
     if has_kernel(scores):
         weights = fused_rows.softmax(scores, allowed)
     else:
-        weights = softmax(scores if allowed is None else where(allowed, scores, -np.inf))   # (..., T, S)
+        weights = softmax(scores if allowed is None else where(near(scores, allowed), scores, -np.inf))   # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
 
 

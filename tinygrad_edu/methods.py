@@ -62,7 +62,7 @@ class ArrayMethods(Operators, Absences):
 
     @property
     def device(self) -> str:
-        return "cpu"
+        return getattr(self._value, "device", "cpu")
 
     def to_device(self, device: str) -> Any:
         """Itself: NumPy knows one device, "cpu"."""

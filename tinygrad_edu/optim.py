@@ -167,7 +167,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float, error_if_nonfinite: 
     with_grad = {name: p for name, p in named(parameters).items() if p.grad is not None and p.size}
     top = 0.0
     for name, parameter in with_grad.items():
-        largest = float(np.max(np.abs(parameter.grad._value)))  # type: ignore[union-attr]
+        largest = float(np.max(np.abs(parameter.grad._value)).item())  # type: ignore[union-attr]
         if not math.isfinite(largest):
             if not error_if_nonfinite:
                 return largest
@@ -183,7 +183,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float, error_if_nonfinite: 
     for parameter in with_grad.values():
         g = np.ravel(parameter.grad._value).astype(np.float64, copy=False)  # type: ignore[union-attr]
         g = g if scale == 1 else g / scale
-        squares += float(g @ g)
+        squares += float((g @ g).item())
     root = math.sqrt(squares)
     norm = root * scale
     factor = max_norm / (norm + 1e-6)

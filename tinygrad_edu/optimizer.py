@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arrays import beside, home
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ArgumentError, DtypeError, NotTrackedError
 from tinygrad_edu.schedules import Schedule, constant
@@ -45,7 +46,8 @@ class Optimizer:
         ends = np.cumsum([parameter.size for parameter in values]).tolist()
         self._spans = [slice(end - parameter.size, end) for end, parameter in zip(ends, values, strict=True)]
         self._updates = np.zeros(len(values), np.int64)
-        self._memory = {name: np.zeros(ends[-1], values[0].dtype) for name in self.memories}
+        like = values[0]._value
+        self._memory = {name: beside(np.zeros(ends[-1], values[0].dtype), like) for name in self.memories}
 
     @property
     def lr(self) -> float:
@@ -80,25 +82,34 @@ class Optimizer:
         flat = np.concatenate(
             [np.ravel(value if g is None else g._value) for value, g in zip(values, gradients, strict=True)]
         )
-        for piece, count in self._pieces(present):
+        for piece, count in self._pieces(present, weights):
             memories = [memory[piece] for memory in self._memory.values()]
-            self.update(weights[piece], flat[piece], lr, count, *memories)
+            w = weights[piece]
+            self.update(w, flat[piece], lr, count, *memories)
+            if type(weights) is not np.ndarray:  # what was changed in place is a copy there
+                for whole, part in zip((weights, *self._memory.values()), (w, *memories), strict=True):
+                    whole[piece] = part
         parameters = list(self.parameters.values())
         for k in present:
-            parameters[k]._assign(weights[self._spans[k]].reshape(parameters[k].shape).copy())
+            new = weights[self._spans[k]].reshape(parameters[k].shape)
+            parameters[k]._assign(new.copy() if type(new) is np.ndarray else new)
         self.steps += 1
         return [name for name, gradient in zip(self.parameters, gradients, strict=True) if gradient is None]
 
-    def _pieces(self, present: Sequence[int]) -> Iterator[tuple[slice, int]]:
-        """Pieces of the flat buffer that one update may treat alike, with their number of updates."""
+    def _pieces(self, present: Sequence[int], flat: Any) -> Iterator[tuple[slice, int]]:
+        """Pieces of the flat buffer that one update may treat alike, with their number of updates.
+
+        Arrays of other libraries are not cut to fit a cache.
+        """
         counts = self._updates[present]
         if len(present) == len(self._spans) and counts.min() == counts.max():
             spans = [(slice(0, self._spans[-1].stop), int(counts[0]))]
         else:
             spans = [(self._spans[k], int(count)) for k, count in zip(present, counts, strict=True)]
         for span, count in spans:
-            for start in range(span.start, span.stop, PIECE):
-                yield slice(start, min(start + PIECE, span.stop)), count
+            step = PIECE if type(flat) is np.ndarray else max(span.stop - span.start, 1)
+            for start in range(span.start, span.stop, step):
+                yield slice(start, min(start + step, span.stop)), count
 
     def update(self, w: Array, g: Array, lr: float, count: int, *memories: Array) -> None:
         """Change w (and the memories) in place; `count` is the number of this update, from 1. All are 1-d."""
@@ -111,6 +122,7 @@ class Optimizer:
         """
         state = {"steps": np.array(self.steps), "updates": self._updates.copy()}
         for memory, flat in self._memory.items():
+            flat = home(flat)
             for (name, parameter), span in zip(self.parameters.items(), self._spans, strict=True):
                 state[f"{memory}.{name}"] = flat[span].reshape(parameter.shape).copy()
         return state
@@ -141,7 +153,7 @@ class Optimizer:
         self._updates[:] = there["updates"]
         for memory, flat in self._memory.items():
             for name, span in zip(self.parameters, self._spans, strict=True):
-                flat[span] = there[f"{memory}.{name}"].reshape(-1)
+                flat[span] = beside(there[f"{memory}.{name}"].reshape(-1).astype(flat.dtype), flat)
 
 
 def named(parameters: Parameters) -> dict[str, Tensor]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign, beside, refuse_mixed
 from tinygrad_edu.complaints import complain, refuse_keyword, signature_of
-from tinygrad_edu.errors import UnsupportedError
+from tinygrad_edu.errors import LostGradientError, UnsupportedError
 from tinygrad_edu.extents import EXTENTS
 from tinygrad_edu.forms import form_of
-from tinygrad_edu.graph import STATE, Cut, hear, not_on_tape, user_location, user_origin
+from tinygrad_edu.graph import STATE, Cut, carrying, hear, not_on_tape, user_location, user_origin
 from tinygrad_edu.limits import refuse_growth
 from tinygrad_edu.operation import Composite, Constant, Operation, Primitive, Refusal, qualified_name
 from tinygrad_edu.primitive import registry
@@ -23,7 +24,7 @@ from tinygrad_edu.rules.folds import METHODS
 from tinygrad_edu.rules.products import with_subscripts
 from tinygrad_edu.variable import Variable, holds_gradient, make, operand, recognisable, strip
 
-__all__ = ["call", "call_ufunc"]
+__all__ = ["CREATORS", "call", "call_ufunc", "create"]
 
 
 def call(kind: type[Variable], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -95,8 +96,8 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
     real = args and isinstance(args[0], Variable) and args[0]._value.dtype.kind == "f"  # nearly always
     if not real and whole_numbers(args, kwargs):
         return numpys_own(kind, operation, args, kwargs)
-    kernel = operation.kernel
-    if kernel is not None and len(args) <= len(kernel.parameters) and not STATE.get().defined:
+    kernel, foreign = operation.kernel, lies_elsewhere(args)
+    if kernel is not None and not foreign and len(args) <= len(kernel.parameters) and not STATE.get().defined:
         if len(args) == 1 and not kwargs and kernel.single and real:
             return unary(kind, kernel, args[0])
         form = kernel.forms.get((len(args), *kwargs)) or form_of(kernel, len(args), tuple(kwargs))
@@ -106,10 +107,41 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
     if operation.function in EXTENTS:
         refuse_growth(operation, strip(args), kwargs)
     try:
-        value = operation.definition(*args, **kwargs)
+        if foreign and not STATE.get().carries:
+            refuse_mixed(strip(args))
+        with carrying(foreign):
+            value = operation.definition(*args, **kwargs)
     except Exception as error:
         complain(operation, strip(args), error)
     return value if isinstance(value, Variable) else untracked(kind, value)
+
+
+def lies_elsewhere(args: Any) -> bool:
+    """Does one of these hold an array of another library?"""
+    for each in args:
+        if isinstance(each, Variable):
+            if type(each._value) is Foreign:
+                return True
+        elif type(each) is list and lies_elsewhere(each):
+            return True
+    return False
+
+
+CREATORS: frozenset[Any] = frozenset((
+    np.asarray, np.array, np.zeros, np.ones, np.full, np.empty, np.eye, np.identity, np.arange, np.tri,
+))  # fmt: skip
+
+
+def create(kind: type[Variable], like: Variable, creator: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """np.zeros(shape, like=x) and its kind: a tensor without a gradient, where x is."""
+    if holds_gradient(args):
+        raise LostGradientError(
+            f"np.{creator.__name__} of a tensor that requires a gradient would cut it off the graph; x.detach() shares "
+            f"the values. Called {user_location()}"
+        )
+    plain = strip(args)
+    value = plain[0] if plain and type(plain[0]) is Foreign else creator(*plain, **kwargs)
+    return untracked(kind, beside(value, like._value))
 
 
 def numpys_own(kind: type[Variable], operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -133,7 +165,7 @@ def whole_numbers(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any]) -> 
         if isinstance(value, list | tuple):
             if not whole_numbers(value, {}):
                 return False
-        elif isinstance(value, Variable | np.ndarray | np.generic):
+        elif isinstance(value, Variable | np.ndarray | np.generic | Foreign):
             array = value._value if isinstance(value, Variable) else value
             if array.dtype.kind not in "biu":
                 return False
@@ -198,7 +230,9 @@ def untracked(kind: type[Variable], value: Any) -> Any:
         if value.dtype.kind not in "fiub":
             operand(value)  # raises
         return make(kind, value[()] if isinstance(value, np.ndarray) and not value.ndim else value, None)
-    if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray) for part in value):
+    if type(value) is Foreign:
+        return make(kind, value, None)
+    if isinstance(value, list | tuple) and any(isinstance(part, np.ndarray | Foreign) for part in value):
         parts: list[Any] = [part if isinstance(part, Variable) else untracked(kind, part) for part in value]
         if isinstance(value, list):
             return parts

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign
 from tinygrad_edu.complaints import complain, refuse_keyword
 from tinygrad_edu.errors import RuleError, UnsupportedError
 from tinygrad_edu.forms import elements, form_of
@@ -192,7 +193,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
     if type(value) is ndarray:
         if not value.ndim:
             value = value[()]  # before anyone looks: what is watched, saved and returned is one object
-    elif not isinstance(value, np.ndarray | np.generic | tuple):
+    elif not isinstance(value, np.ndarray | np.generic | Foreign | tuple):
         value = number_from(operation, value)
     if state.heard:
         value = recognisable(value)
@@ -254,7 +255,8 @@ def outputs(kind: type[Variable], value: Any, node: Node | None, operands: Any) 
             if node is not None:
                 made = picked(node, index, part)
             parts.append(make(kind, part, made))
-            own_as_view(parts[-1], part, operands)
+            if type(part) is not Foreign:
+                own_as_view(parts[-1], part, operands)
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     out = make(kind, value, node)
     if node is None:

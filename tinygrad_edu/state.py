@@ -18,6 +18,7 @@ __all__ = [
     "STATE",
     "Revision",
     "State",
+    "carrying",
     "definitions",
     "entered",
     "getframe",
@@ -41,10 +42,11 @@ class State:
     watch: is told of every operation that runs, as watch(operation, args, keywords, value), before it is recorded.
     tell: is told of every share of a backward pass, see backward.reverse.
     defined: run what defines a kernel, instead of the kernel.
+    carries: an ndarray that meets an array of another library is a rule's or a definition's own, and is carried over.
     tape: writes down what runs, to run it again; see capture.
     """
 
-    __slots__ = ("anomaly", "defined", "heard", "recording", "scope", "tape", "tell", "variables", "watch")
+    __slots__ = ("anomaly", "carries", "defined", "heard", "recording", "scope", "tape", "tell", "variables", "watch")
 
     def __init__(
         self,
@@ -56,16 +58,18 @@ class State:
         defined: bool = False,
         tell: Callable[..., None] | None = None,
         tape: Any = None,
+        carries: bool = False,
     ) -> None:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
-        self.watch, self.defined, self.tell, self.tape = watch, defined, tell, tape
+        self.watch, self.defined, self.tell, self.tape, self.carries = watch, defined, tell, tape, carries
         self.heard = watch is not None or tape is not None  # one question for each operation, not two
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
         state = State(
-            self.recording, self.scope, self.anomaly, self.variables, self.watch, self.defined, self.tell, self.tape
-        )
+            self.recording, self.scope, self.anomaly, self.variables, self.watch, self.defined, self.tell, self.tape,
+            self.carries,
+        )  # fmt: skip
         for name, value in changed.items():
             setattr(state, name, value)
         state.heard = state.watch is not None or state.tape is not None
@@ -97,7 +101,8 @@ def not_on_tape(what: str) -> None:
 
 def left(value: Any, kind: type[Any]) -> Any:
     """A number that Python asks for, to decide or to count by: a tape holds that it was this one."""
-    found = kind(value.item())
+    elsewhere = hasattr(value, "run_whole")  # what is worked out when asked by name only is not asked so
+    found = kind(value if elsewhere else value.item())
     tape = STATE.get().tape
     if tape is not None:
         tape.decides(kind, value, found)
@@ -126,6 +131,17 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
+def carrying(needed: bool = True) -> Iterator[None]:
+    """Within it an ndarray that meets an array of another library is no mistake of the caller's: it is carried over."""
+    token = STATE.set(STATE.get().but(carries=True)) if needed else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            STATE.reset(token)
+
+
+@contextmanager
 def definitions() -> Iterator[None]:
     """Within it `functional` runs (and a graph shows) the forward code that defines an operation, not its kernel.
 
@@ -144,7 +160,10 @@ def entered(name: str) -> Token[State]:
     state = STATE.get()
     path = f"{state.scope}.{name}" if state.scope else name
     return STATE.set(
-        State(state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell, state.tape)
+        State(
+            state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell, state.tape,
+            state.carries,
+        )  # fmt: skip
     )
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign, refuse_mixed
 from tinygrad_edu.backward import reverse
+from tinygrad_edu.cotangents import cotangent_of
 from tinygrad_edu.errors import CotangentError, DtypeError, NotTrackedError, ShapeError
 from tinygrad_edu.exits import Exits
 from tinygrad_edu.graph import (
     STATE,
     Cut,
     Node,
-    is_recording,
     leaf,
     next_number,
     node_location,
@@ -28,9 +29,9 @@ from tinygrad_edu.graph import (
     user_origin,
 )
 from tinygrad_edu.heap import keep_freed_memory
-from tinygrad_edu.protocols import call, call_ufunc
+from tinygrad_edu.protocols import CREATORS, call, call_ufunc, create
 from tinygrad_edu.seals import Escape, fingerprint, root_of
-from tinygrad_edu.variable import Variable, make, operand
+from tinygrad_edu.variable import Variable, copied, make
 
 __all__ = ["Tensor", "stop_gradient"]
 
@@ -42,7 +43,8 @@ DEPOSIT = allocate_lock()  # two threads may add to one leaf's gradient; neither
 class Tensor(Exits):
     """An n-dimensional array of real numbers that can be differentiated.
 
-    data: anything `np.array` takes; it is copied. requires_grad: make it a leaf whose `.grad` a backward pass fills;
+    data: anything `np.array` takes, or an array of CuPy, Dask or the array API standard, which stays what it is; it is
+    copied. requires_grad: make it a leaf whose `.grad` a backward pass fills;
     float dtypes only. name: shown in pictures and messages.
     Raises DtypeError for complex, object or text data, and for an integer that wants a gradient.
     """
@@ -70,9 +72,14 @@ class Tensor(Exits):
     # What it holds
 
     @property
-    def data(self) -> np.ndarray:
-        """The array itself, not a copy. Changing it after an operation saved it makes that backward() raise."""
+    def data(self) -> Any:
+        """The array itself, not a copy. Changing it after an operation saved it makes that backward() raise.
+
+        An array of another library comes as it is there; nobody sees whether it is changed.
+        """
         not_on_tape(".data")
+        if type(self._value) is Foreign:
+            return self._value.array
         if type(self._value) is not np.ndarray:
             self._value = np.array(self._value)
         owner = self._owning_node()
@@ -85,7 +92,9 @@ class Tensor(Exits):
     def data(self, value: Any) -> None:
         value = value._value if isinstance(value, Variable) else value
         if value is not self._value:
-            value = np.array(operand(value), dtype=self.dtype)
+            value = copied(value, self.dtype)
+        if type(value) is Foreign or type(self._value) is Foreign:
+            refuse_mixed([value, self._value])
         if value.shape != self.shape:
             raise ShapeError(
                 f"data of shape {value.shape} for a tensor of shape {self.shape}. "
@@ -177,6 +186,8 @@ class Tensor(Exits):
         not_on_tape(".grad = (or zero_grad())")
         if value is not None:
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
+            if type(value._value) is Foreign or type(self._value) is Foreign:
+                refuse_mixed([value._value, self._value])
             if value.shape != self.shape or value.dtype != self.dtype:
                 what = "dtypes" if value.shape == self.shape else "shapes"
                 raise CotangentError(
@@ -240,6 +251,8 @@ class Tensor(Exits):
         return call_ufunc(Tensor, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if function in CREATORS:
+            return create(Tensor, self, function, args, kwargs)
         return call(Tensor, function, args, kwargs)
 
     def __dlpack__(self, **keywords: Any) -> Any:
@@ -256,7 +269,10 @@ class Tensor(Exits):
         return self.data.__dlpack_device__()
 
     def __repr__(self) -> str:
-        body = np.array2string(np.asarray(self._value), separator=", ", prefix="Tensor(")
+        if type(self._value) is Foreign:
+            body = repr(self._value)
+        else:
+            body = np.array2string(np.asarray(self._value), separator=", ", prefix="Tensor(")
         notes = [f"name={self.name!r}"] if self.name else []
         if self._node is not None:
             notes.append("requires_grad=True" if self.is_leaf else f"from={self._node.label}")
@@ -265,7 +281,8 @@ class Tensor(Exits):
         return f"Tensor({', '.join([body, *notes])})"
 
     def __reduce__(self) -> Any:
-        kept = self.numpy(), self.requires_grad and self.is_leaf, self.name
+        data = self._value.array if type(self._value) is Foreign else self.numpy()
+        kept = data, self.requires_grad and self.is_leaf, self.name
         return type(self)._rebuild, kept, None if self.is_leaf else (None, {"_cut": COPIED})
 
     @classmethod
@@ -276,12 +293,6 @@ class Tensor(Exits):
 
 COPIED = Cut("copy or pickle, which keep the values and drop the graph", None)
 Tensor._kind = Tensor
-
-
-def copied(data: Any, dtype: Any) -> Any:
-    """An array of one's own; of a number that alone."""
-    array = np.array(operand(data), dtype=dtype)
-    return array if array.ndim else array[()]
 
 
 def lift(value: Any, node: Node | None) -> Tensor:
@@ -301,43 +312,13 @@ def as_gradient(found: dict[Node, Any], node: Node) -> Tensor:
         return g
     # Held by the dictionary, by g, and by the call that counts; counted as found[node], because Python 3.14 lends a
     # local to a call without counting it.
-    alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(found[node]) == 3)
+    if type(g) is Foreign:
+        alone = sys.getrefcount(found[node]) == 3 and g.is_alone()
+    else:
+        alone = type(g) is not np.ndarray or (g.base is None and sys.getrefcount(found[node]) == 3)
     if alone:
         return lift(g, None)
     own, tape = g.copy(), STATE.get().tape
     if tape is not None:
         tape.ran(np.copy, (g,), {}, own)
     return lift(own, None)
-
-
-def cotangent_of(output: Tensor, gradient: Any, as_tensor: bool = False) -> Any:
-    """The cotangent a pass starts from, checked against its output."""
-    if as_tensor and not is_recording():
-        raise NotTrackedError(
-            "create_graph=True under no_grad() would give gradients without a graph: leave no_grad(), or ask without "
-            f"create_graph. Called {user_location()}"
-        )
-    if gradient is None:
-        if output.size != 1:
-            raise CotangentError(
-                f"backward() from shape {output.shape} needs a cotangent of that shape; sum() or mean() it to a "
-                f"scalar, or pass gradient=. Called {user_location()}"
-            )
-        value = np.ones(output.shape, output.dtype)[()]
-    elif type(gradient) is np.ndarray and gradient.shape == output.shape and gradient.dtype == output.dtype:
-        value = gradient  # nearly always
-    else:
-        try:
-            value = gradient._value if isinstance(gradient, Variable) else operand(gradient)
-        except (ShapeError, DtypeError) as error:
-            raise CotangentError(f"the cotangent: {error}") from None
-        if not isinstance(gradient, Variable | np.ndarray | np.generic):
-            value = value.astype(output.dtype)[()]  # a number, or a list of them, has no dtype of its own
-        if value.shape != output.shape or value.dtype != output.dtype:
-            raise CotangentError(
-                f"the cotangent is {value.dtype}{list(value.shape)}, the output it belongs to is "
-                f"{output.dtype}{list(output.shape)}; they must be the same. Called {user_location()}"
-            )
-    if not as_tensor:
-        return value
-    return gradient if isinstance(gradient, Tensor) else lift(value, None)

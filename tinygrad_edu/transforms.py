@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import adopted, beside
 from tinygrad_edu.backward import reachable, reverse
+from tinygrad_edu.cotangents import cotangent_of
 from tinygrad_edu.errors import AutodiffError, CotangentError, DtypeError, NotTrackedError, UnsupportedError
 from tinygrad_edu.graph import STATE, is_recording, user_location
 from tinygrad_edu.limits import refuse_large_jacobian
-from tinygrad_edu.tensor import Tensor, as_gradient, cotangent_of, lift
+from tinygrad_edu.tensor import Tensor, as_gradient, lift
 from tinygrad_edu.tree import flatten, leaves_like, map_tree, mismatch, paths_of
 from tinygrad_edu.variable import operand
 
@@ -93,7 +95,7 @@ class Traced:
             else [None] * len(self.inputs)
         )
         pairs = zip(found, self.inputs, strict=True)
-        filled = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for g, x in pairs]
+        filled = [np.zeros_like(x) if g is None else g for g, x in pairs]
         return filled if keep else [self.give(g) for g in filled]
 
     def give(self, value: Any) -> Any:
@@ -101,7 +103,7 @@ class Traced:
         if not isinstance(value, Tensor):
             return value
         if not self.tensors_in:
-            return value._value if STATE.get().tape is None else value.detach()
+            return getattr(value._value, "array", value._value) if STATE.get().tape is None else value.detach()
         return value if is_recording() or not value.requires_grad else value.detach()
 
 
@@ -189,9 +191,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     def evaluate(*args: Any, **keywords: Any) -> Any:
         traced = Traced(f, args, numbers_of(argnums, len(args)), keywords)
         output, extra = split(traced.output) if has_aux else (traced.output, None)
-        found = traced.rebuild(traced.pull(scalar(output), np.ones(output.shape, output.dtype)[()]))
-        value = traced.give(output)
-        result = chosen(argnums, len(args), found)
+        found = traced.rebuild(traced.pull(scalar(output)))
+        value, result = traced.give(output), chosen(argnums, len(args), found)
         return ((value, map_tree(traced.give, extra)) if has_aux else value), result
 
     return evaluate
@@ -275,7 +276,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
 def direction(v: Any, x: Tensor, name: str) -> Any:
     """A tangent in its primal's dtype."""
-    v = v if isinstance(v, Tensor) else np.asarray(v)[()]
+    v = v if isinstance(v, Tensor) else operand(v) if adopted(v) is not None else np.asarray(v)[()]
     if v.dtype.kind not in "fiub":
         raise CotangentError(f"{name} is {v.dtype}, where real numbers belong. Called {user_location()}")
     return v if v.dtype == x.dtype else v.astype(x.dtype)
@@ -283,18 +284,17 @@ def direction(v: Any, x: Tensor, name: str) -> Any:
 
 def pushed_forward(traced: Traced, output: Any, directions: Sequence[Any]) -> Any:
     """J v for one output; zeros where it depends on no input."""
-    if not isinstance(output, Tensor):
+    if not isinstance(output, Tensor) or not output.requires_grad:
         return np.zeros_like(output)
     total: Any = None
-    if output.requires_grad:
-        dummy = Tensor(np.zeros(output.shape), requires_grad=True, dtype=output.dtype)
-        pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
-        for g, v in zip(pulled, directions, strict=True):
-            if g is not None and g.requires_grad:
-                share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
-                if share is not None:  # None: this argument's cotangent does not depend on the output's
-                    total = share if total is None else total + share
-    return Tensor(np.zeros(output.shape, output.dtype)) if total is None else total
+    dummy = Tensor(np.zeros_like(output), requires_grad=True)
+    pulled = gradients(output, traced.inputs, dummy, create_graph=True, allow_unused=True)
+    for g, v in zip(pulled, directions, strict=True):
+        if g is not None and g.requires_grad:
+            share = gradients(g, dummy, v, create_graph=traced.tensors_in, allow_unused=True)
+            if share is not None:  # None: this argument's cotangent does not depend on the output's
+                total = share if total is None else total + share
+    return np.zeros_like(output) if total is None else total
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -326,7 +326,7 @@ def block(traced: Traced, output: Any) -> list[Any]:
     for place in np.ndindex(output.shape):
         unit = np.zeros(output.shape, output.dtype)
         unit[place] = 1.0
-        rows.append(traced.pull(output, unit[()]))
+        rows.append(traced.pull(output, beside(unit[()], output._value)))
     return [
         np.reshape(np.stack([row[k] for row in rows]), output.shape + x.shape)
         if rows else np.zeros(output.shape + x.shape, x.dtype)

@@ -6,11 +6,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign, adopted
 from tinygrad_edu.complaints import describe
 from tinygrad_edu.errors import DtypeError, ShapeError
 from tinygrad_edu.graph import STATE, Cut, Fixed, Node, user_location
 
-__all__ = ["PLAIN", "SCALARS", "Variable", "fixed", "holds_gradient", "make", "operand", "recognisable", "strip"]
+__all__ = [
+    "PLAIN",
+    "SCALARS",
+    "Variable",
+    "copied",
+    "fixed",
+    "holds_gradient",
+    "make",
+    "operand",
+    "recognisable",
+    "strip",
+]
 
 ndarray = np.ndarray
 SCALARS = frozenset((int, float, bool, np.float64, np.float32))
@@ -46,10 +58,13 @@ def operand(value: Any) -> Any:
             f"np.matrix multiplies by other rules (its * is @); pass np.asarray(m), and write @ for the product. "
             f"Called {user_location()}"
         )
+    array: Any
     if type(value) is ndarray or isinstance(value, np.generic):
         array = value
     elif isinstance(value, ndarray):
         array = value.view(ndarray)  # a subclass may multiply by other rules, and seals.py looks at plain arrays
+    elif (foreign := adopted(value)) is not None:
+        array = foreign
     else:
         try:
             array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
@@ -68,11 +83,20 @@ def operand(value: Any) -> Any:
     return array
 
 
+def copied(data: Any, dtype: Any = None) -> Any:
+    """An array of one's own, where `data` is, in another dtype if one is given; of a number that alone."""
+    array = operand(data)
+    if type(array) is Foreign:
+        return array.copy() if dtype is None else array.astype(dtype, copy=True)
+    array = np.array(array, dtype=dtype)
+    return array if array.ndim else array[()]
+
+
 def fixed(value: Any, source: Any) -> Any:
     """What a node remembers of an input without gradient: a scalar itself; of an array its shape, name, and why."""
     if type(value) is not ndarray and isinstance(value, (list, tuple)):  # noqa: UP038
         value = np.asarray(value)
-    if isinstance(value, ndarray) or isinstance(source, Variable):
+    if isinstance(value, (ndarray, Foreign)) or isinstance(source, Variable):  # noqa: UP038
         return Fixed(value.shape, value.dtype, getattr(source, "_name", None), getattr(source, "_cut", None))
     return value
 
@@ -94,7 +118,10 @@ def strip(argument: Any) -> Any:
     if isinstance(argument, (list, tuple)):  # noqa: UP038
         stripped = [each if type(each) in PLAIN else strip(each) for each in argument]
         return stripped if isinstance(argument, list) else tuple(stripped)
-    return operand(argument) if isinstance(argument, ndarray) and type(argument) is not ndarray else argument
+    if isinstance(argument, ndarray):
+        return argument if type(argument) is ndarray else operand(argument)
+    foreign = None if type(argument) in PLAIN else adopted(argument)
+    return argument if foreign is None else foreign
 
 
 def recognisable(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_edu.arrays import beside, library_for, moved
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ArgumentError, DtypeError
 from tinygrad_edu.state import STATE, Revision, entered
@@ -181,6 +182,23 @@ class Module(metaclass=Sealing):
         """Evaluation mode; returns the module."""
         return self.train(False)
 
+    def to(self: M, namespace: Any) -> M:
+        """Bring it to another library of arrays: `model.to(cupy)`, or home, `model.to(numpy)`; returns the module.
+
+        Parameters move, and so do the arrays that modules keep beside them; gradients are dropped. Optimisers remember
+        where the parameters were: make them afterwards. Raises UnsupportedError for a library that is not known.
+        """
+        library = library_for(namespace)
+        for module in self.modules():
+            for name, held in vars(module).items():
+                if isinstance(held, Parameter):
+                    held.zero_grad()
+                    held._assign(moved(held._value, library))
+                elif isinstance(held, np.ndarray | Tensor):
+                    values = moved(held._value if isinstance(held, Tensor) else held, library)
+                    vars(module)[name] = values if library is None else Tensor(values)
+        return self
+
     # State
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
@@ -213,7 +231,7 @@ class Module(metaclass=Sealing):
                 f"{type(self).__name__}: the state does not fit, nothing was loaded:\n  " + "\n  ".join(wrong),
             )
         for path, array in arrays.items():
-            parameters[path]._assign(array)
+            parameters[path]._assign(beside(array, parameters[path]._value))
 
     # Pictures
 

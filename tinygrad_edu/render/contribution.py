@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import fitted, reverse
+from tinygrad_edu.cotangents import cotangent_of
 from tinygrad_edu.errors import NotTrackedError, ShapeError
 from tinygrad_edu.graph import Node, user_location
 from tinygrad_edu.render.amounts import amount, norm_of
@@ -27,7 +28,7 @@ from tinygrad_edu.render.labels import printable, shape_text
 from tinygrad_edu.render.summary import LARGE, has_over
 from tinygrad_edu.render.trace import calls_of
 from tinygrad_edu.render.view import argument_name, numbered
-from tinygrad_edu.tensor import Tensor, cotangent_of
+from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Contributions", "Use", "contributions"]
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import reverse
+from tinygrad_edu.cotangents import cotangent_of
 from tinygrad_edu.errors import NotTrackedError
 from tinygrad_edu.graph import Node, Pick, user_location
 from tinygrad_edu.operation import needs_of
@@ -26,7 +27,7 @@ from tinygrad_edu.render.formulas import Formulas
 from tinygrad_edu.render.summary import LARGE, has_over
 from tinygrad_edu.render.view import View, argument_name, numbered
 from tinygrad_edu.source import remark, source_line, source_text
-from tinygrad_edu.tensor import Tensor, cotangent_of
+from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Ledger", "Rule", "Share", "Step", "ledger_of"]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_edu.primitive import primitive
 from tinygrad_edu.rules import pieces
-from tinygrad_edu.rules.fused_rows import weights_of
+from tinygrad_edu.rules.fused_rows import softmax, softmax_slope, weights_of
 from tinygrad_edu.rules.pieces import inner
 from tinygrad_edu.rules.products import mT
 
@@ -53,6 +53,9 @@ def slopes(g: Any, more: Any, y: Any, a: Any, q: Any, k: Any, v: Any) -> tuple[A
     q is scaled, and so is its cotangent later. more comes for the weights themselves; without, rowsum(dA ⊙ A) = dY · Y.
     """
     d = g @ mT(v)
+    if hasattr(d, "run_whole"):
+        d = softmax_slope(d if more is None else d + more, a)
+        return d @ k, mT(d) @ q, mT(a) @ g
     s = inner(g, y)
     if more is not None:
         d = d + more
@@ -126,6 +129,9 @@ def self_attention(qkv: Any, heads: int, mask: Any = None) -> Any:
     qkv (B, T, 3 D) is [Q | K | V]; mask boolean with 4 axes, True = may attend, or None.
     """
     q, k, v = split_heads(qkv, heads)
+    if type(qkv) is not np.ndarray:
+        weights = softmax(scaled(q) @ mT(k), mask)
+        return join_heads(weights @ v), weights
     B, T, width = qkv.shape
     out, a = np.empty((B, T, width // 3), qkv.dtype), np.zeros((B, heads, T, T), qkv.dtype)
     y, q = apart(out, heads), scaled(q)

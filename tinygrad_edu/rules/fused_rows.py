@@ -23,6 +23,8 @@ HARMLESS = {4: 40.0, 8: 300.0}
 
 def harmless(x: Any) -> bool:
     """Is every row? Then nobody has to look at them one by one."""
+    if type(x) is not np.ndarray:
+        return False  # that would ask for a value
     bound = HARMLESS.get(x.dtype.itemsize, 0.0) if x.size else 0.0
     if x.size * 4 <= bound * bound and np.vdot(x, x) <= bound * bound:
         return True  # none is larger than the length of all: asked first where that is likely to be enough
@@ -47,7 +49,7 @@ def below_top(x: Any) -> Any:
     x − log Σ eˣ for x = (250, 0) is 250 − 250; after the shift it is −log(1 + e⁻²⁵⁰).
     """
     top = np.maximum.reduce(x, axis=-1, keepdims=True, initial=-np.inf)
-    if np.count_nonzero(np.isinf(top)):
+    if type(x) is not np.ndarray or np.count_nonzero(np.isinf(top)):
         top = np.where(np.isinf(top), 0.0, top).astype(x.dtype, copy=False)
     return x - top
 
@@ -55,7 +57,7 @@ def below_top(x: Any) -> Any:
 def total(e: Any) -> Any:
     """Σ e, or 1 where that is 0: then every e is 0, and 0 / 1 is 0."""
     s = sums(e)
-    if np.count_nonzero(s) != s.size:  # s.all() takes five times as long
+    if type(s) is not np.ndarray or np.count_nonzero(s) != s.size:  # s.all() takes five times as long
         s += s == 0
     return s
 
@@ -87,6 +89,8 @@ def softmax_slope(g: Any, z: Any) -> Any:
 @primitive(lambda g, z: softmax_slope(g, z), neutral="mask")
 def softmax(x: Any, mask: Any = None) -> Any:
     """eˣ / Σ eˣ; 0 where mask, boolean, is False, and in a row of nothing but −inf. mask broadcasts to x (..., D)."""
+    if mask is not None and type(x) is not np.ndarray:
+        return softmax_value(x, mask)
     if mask is not None:
         mask = mask.reshape((1,) * (x.ndim - mask.ndim) + mask.shape).astype(x.dtype)
     return softmax_value(x, mask)

@@ -37,6 +37,13 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
     g has the shape of zeros(shape)[index]. Sums run in the order of g, so that the result is the same every time.
     """
+    if type(g) not in PLAIN:  # zeros of g's own kind, and np.add.at: what another library has to know
+        out = np.zeros_like(g, shape=shape)
+        if is_basic(index) or is_mask(index):
+            out[index] = g
+        else:
+            np.add.at(out, index, g)
+        return out
     first = index[0] if type(index) is tuple and index else index
     if not is_places(first) and (is_basic(index) or is_mask(index)):
         out = np.zeros(shape, g.dtype)
@@ -58,7 +65,7 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 scattered: Callable[..., Any] = scatter.__wrapped__  # type: ignore[attr-defined]  # the same, of plain arrays
-PLAIN = frozenset((np.ndarray, np.float64))
+PLAIN = frozenset((np.ndarray, np.float64, np.float32))
 FEW = 1 << 8  # elements: one at a time, they take less than to number all of them does
 
 
@@ -213,22 +220,15 @@ def sort_argument(g: Any, z: Any, a: Any, axis: int | None = -1) -> Any:
     order = np.argsort(values, axis=axis)
     row = np.moveaxis(z, axis, -1)
     before = row[..., :-1]
-    new = as_array(row[..., 1:] != before) & ~as_array(np.isnan(before))  # what comes after a NaN is one too
-    group = np.zeros((*new.shape[:-1], z.shape[axis]), int)
-    if not np.all(new):
+    new = np.logical_and(row[..., 1:] != before, np.logical_not(np.isnan(before)))  # what follows a NaN is one too
+    if not (type(new) is np.ndarray and np.all(new)):
         starts = np.concatenate([np.ones((*new.shape[:-1], 1), bool), new], axis=-1)
         group = np.cumsum(starts.reshape(-1)).reshape(starts.shape) - 1
-        sizes = np.bincount(group.reshape(-1))
         turned = np.moveaxis(g, axis, -1)
-        sums = scatter(turned, group, (len(sizes),))
-        g = np.moveaxis((sums / sizes.astype(g.dtype))[group], -1, axis)
-    back = scatter(g, along_axis(values.shape, as_array(order), axis), values.shape)
+        sums, sizes = (scatter(each, group, (g.size,)) for each in (turned, np.ones_like(turned)))
+        g = np.moveaxis((sums / np.maximum(sizes, 1.0))[group], -1, axis)
+    back = scatter(g, along_axis(values.shape, order, axis), values.shape)
     return np.reshape(back, a.shape)
-
-
-def as_array(values: Any) -> np.ndarray:
-    """A truth value or an index as an ndarray, also when it was worked out on tensors."""
-    return np.asarray(values)
 
 
 derivative(

@@ -27,11 +27,14 @@ def by_pieces(formula: Callable[..., Any]) -> Callable[..., Any]:
 
     formula takes x (..., D), then anything else; of that, arrays with as many axes as x are cut where x is, unless
     they are repeated there (size 1). It works along the last axis, if along any, and returns an array of x's shape or,
-    where each row becomes one number, (..., 1). What is not an ndarray, such as a Tensor, is given to it whole.
+    where each row becomes one number, (..., 1). What is not an ndarray, such as a Tensor, is given to it whole; arrays
+    of another library may make one step of it.
     """
 
     @functools.wraps(formula)
     def run(x: Any, *others: Any) -> Any:
+        if type(x) is not np.ndarray and hasattr(x, "run_whole"):
+            return x.run_whole(formula, *others)
         if type(x) is not np.ndarray or x.nbytes <= LARGE or x.ndim < 2:  # not in_pieces(x), without a call
             return formula(x, *others)
         rows = PIECE // (x.nbytes // len(x))  # 0: not one along the first axis is small enough
@@ -86,7 +89,7 @@ def rows_of(shape: tuple[int, ...]) -> int:
 
 def over_rows(x: Any) -> Any:
     """Σ over all axes but the last."""
-    if not exact_in_products(x):
+    if not exact_in_products(x) or hasattr(x, "run_whole"):
         return np.sum(x, axis=tuple(range(x.ndim - 1)))
     rows = rows_of(x.shape)
     return ones(rows, x.dtype) @ np.reshape(x, (rows, x.shape[-1]))

@@ -205,7 +205,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
             raise ValueError(
                 f"average: weights of shape {np.shape(weights)} fit neither the shape {np.shape(a)} nor its axes {axis}"
             )
-        weights = np.transpose(weights, np.argsort(axes))  # as the axes stand in a
+        weights = np.transpose(weights, np.argsort(axes).tolist())  # as the axes stand in a
         weights = np.reshape(weights, [size if k in axes else 1 for k, size in enumerate(np.shape(a))])
     a, weights = (each if hasattr(each, "dtype") else np.asarray(each) for each in (a, weights))
     # As NumPy has it: whole numbers are averaged in float64, and the weights summed in what they are multiplied in.

@@ -89,7 +89,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp) or not np.shape(xp)[0]:
         raise ValueError(f"interp: points of shapes {np.shape(xp)} and {np.shape(fp)}; as many of both, in one axis")
     last = np.shape(xp)[0] - 1
-    places = np.asarray(np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(last - 1, 0)))
+    places = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(last - 1, 0))
     after = np.minimum(places + 1, last)
     width = xp[after] - xp[places]
     share = np.clip((x - xp[places]) / np.where(width == 0.0, 1.0, width), 0.0, 1.0)

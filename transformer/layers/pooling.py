@@ -25,7 +25,7 @@ def pool(x: Tensor, valid: NDArray[np.bool], how: str | None) -> Any:
     count = valid.sum(axis=1, keepdims=True)                                # (B, 1)
     if how == "mean":
         shares = (valid / np.maximum(count, 1)).astype(x.dtype)             # (B, T)
-        return (shares[:, None, :] @ x).reshape(B, -1)                      # (B, D)
+        return (np.asarray(shares, like=x)[:, None, :] @ x).reshape(B, -1)                      # (B, D)
     if how == "max":
         pooled = np.max(np.where(valid[:, :, None], x, -np.inf), axis=1)    # (B, D)
     else:

@@ -71,7 +71,8 @@ class Alibi(nn.Module):
     def forward(self, T: int, start: int = 0) -> NDArray[np.floating]:
         S = start + T
         distance = np.abs(np.arange(start, S)[:, None] - np.arange(S))                     # (T, S)
-        bias: NDArray[np.floating] = -self.slopes[:, None, None] * distance.astype(self.slopes.dtype)
+        distance = np.asarray(distance.astype(self.slopes.dtype), like=self.slopes)
+        bias: NDArray[np.floating] = -self.slopes[:, None, None] * distance
         return bias                                                                         # (H, T, S)
 
 
