@@ -107,10 +107,13 @@ def compose(kind: type[Variable], operation: Composite, args: tuple[Any, ...], k
     if operation.function in EXTENTS:
         refuse_growth(operation, strip(args), kwargs)
     try:
-        if foreign and not STATE.get().carries:
-            refuse_mixed(strip(args))
-        with carrying(foreign):
+        if not foreign:
             value = operation.definition(*args, **kwargs)
+        else:
+            if not STATE.get().carries:
+                refuse_mixed(strip(args))
+            with carrying():
+                value = operation.definition(*args, **kwargs)
     except Exception as error:
         complain(operation, strip(args), error)
     return value if isinstance(value, Variable) else untracked(kind, value)
