@@ -217,6 +217,8 @@ SETTINGS = {
     "eps of 0": (lambda: optim.Adam([leaf(2)], eps=0.0), E.ArgumentError, "eps = 0.0.* above 0"),
     "a tensor for parameters": (lambda: optim.SGD(leaf(2), 0.1), E.DtypeError, "put it into a list"),
     "a number among parameters": (lambda: optim.SGD([1.0], 0.1), E.DtypeError, "'0' is a float, not a Tensor"),
+    "a number for parameters": (lambda: optim.SGD(5, 0.1), E.DtypeError, "a int was given; pass a list of Tensors"),
+    "a rate for a schedule": (lambda: optim.warmup(0.1, 3), E.DtypeError, r"constant\(0.1\) is one"),
     "no parameters": (lambda: optim.SGD([], 0.1), E.ArgumentError, "the list is empty"),
     "a parameter twice": (lambda: optim.SGD([x, x], 0.1), E.ArgumentError, "'0|1' is there twice"),
     "a computed parameter": (lambda: optim.SGD([x * 2], 0.1), E.NotTrackedError, "no leaf"),

@@ -162,6 +162,8 @@ def named(parameters: Parameters) -> dict[str, Tensor]:
         reject(DtypeError, "parameters: one Tensor was given; put it into a list")
     if hasattr(parameters, "named_parameters"):
         reject(DtypeError, f"parameters: a {type(parameters).__name__} was given; pass its .named_parameters()")
+    if not isinstance(parameters, Iterable):
+        reject(DtypeError, f"parameters: a {type(parameters).__name__} was given; pass a list of Tensors")
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for k, given in enumerate(parameters):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_edu.complaints import reject
-from tinygrad_edu.errors import ArgumentError
+from tinygrad_edu.errors import ArgumentError, DtypeError
 from tinygrad_edu.settings import nonnegative, share, whole
 
 __all__ = [
@@ -64,6 +64,8 @@ def warmup_cosine(lr: float, warmup: int, total: int, floor: float = 0.0) -> Sch
 
 def warmup(schedule: Schedule, steps: int) -> Schedule:
     """Linearly up to the first rate of `schedule` over `steps` steps; the schedule itself, from its start, after."""
+    if not callable(schedule):
+        reject(DtypeError, f"warmup: a {type(schedule).__name__} is no schedule; constant({schedule!r:.20}) is one")
     if whole("steps", steps) < 0:
         reject(ArgumentError, f"warmup: steps = {steps}: it must be 0 or more")
     return lambda step: schedule(0) * (step + 1) / steps if step < steps else schedule(step - steps)

@@ -36,9 +36,17 @@ def relu_value(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@primitive(lambda g, z: where_positive(g, z), broadcasts=True, domain=(NONZERO,), kinks=lambda x: x > 0)
+def relu_slope(g: Any, z: Any) -> Any:
+    if type(z) is np.float64:  # a scalar graph: its numbers need no ufunc
+        return g * (1.0 if z > 0.0 else 0.0)
+    return where_positive(g, z)
+
+
+@primitive(lambda g, z: relu_slope(g, z), broadcasts=True, domain=(NONZERO,), kinks=lambda x: x > 0)
 def relu(x: Any) -> Any:
     """where(x <= 0, 0, x), in a twentieth of the time; relu'(0) = 0, where maximum(x, 0) would share the tie."""
+    if type(x) is np.float64:  # an object of its own, whoever watches tells values apart by that
+        return np.float64(0.0) if x <= 0.0 else x + 0.0
     return relu_value(x)
 
 

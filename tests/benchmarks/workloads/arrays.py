@@ -47,6 +47,8 @@ OPERATIONS = {
     "stack": lambda F, a, b: F.stack([a, b]),
     "einsum ij,jk->ik": lambda F, a, b: F.einsum("ij,jk->ik", a, b),
     "softmax": lambda F, a, b: F.softmax(a),
+    "log softmax": lambda F, a, b: F.log_softmax(a),
+    "cross-entropy": lambda F, a, b: F.cross_entropy(a),
     "layer norm": lambda F, a, b: F.layer_norm(a),
     "tanh(a @ b + row)": lambda F, a, b: F.tanh(a @ b + b[0]),
 }
@@ -69,6 +71,10 @@ def rows() -> Any:
 
 def columns() -> Any:
     return np.random.default_rng(4).integers(0, SIZE, 100)
+
+
+def targets() -> Any:
+    return np.random.default_rng(5).integers(0, SIZE, SIZE)
 
 
 def cotangent(shape: tuple[int, ...]) -> Any:
@@ -102,17 +108,23 @@ def composed(module: Any, where: Any, asarray: Any) -> Functions:
         e = module.exp(a - module.max(a, axis=-1, keepdims=True))
         return e / module.sum(e, axis=-1, keepdims=True)
 
+    def log_softmax(a: Any) -> Any:
+        below = a - module.max(a, axis=-1, keepdims=True)
+        return below - module.log(module.sum(module.exp(below), axis=-1, keepdims=True))
+
     def layer_norm(a: Any) -> Any:
         centred = a - module.mean(a, axis=-1, keepdims=True)
         return centred / module.sqrt(module.mean(centred * centred, axis=-1, keepdims=True) + 1e-5)
 
+    every, wanted = np.arange(SIZE), targets()
     return Functions(
         MASKS=masks(asarray), ROWS=asarray(rows()), COLUMNS=asarray(columns()), exp=module.exp, log=module.log,
         tanh=module.tanh, sqrt=module.sqrt, sin=module.sin, abs=module.abs, relu=lambda a: module.maximum(a, 0.0),
         sigmoid=lambda a: 1.0 / (module.exp(-a) + 1.0), maximum=module.maximum, where=where, mean=module.mean,
         largest=lambda a: module.max(a, axis=1), var=lambda a: module.var(a, axis=1), std=module.std, prod=module.prod,
         cumsum=module.cumsum, norm=module.linalg.norm, logsumexp=logsumexp, einsum=module.einsum, stack=module.stack,
-        concatenate=module.concatenate, softmax=softmax, layer_norm=layer_norm,
+        concatenate=module.concatenate, softmax=softmax, layer_norm=layer_norm, log_softmax=log_softmax,
+        cross_entropy=lambda a: -module.mean(log_softmax(a)[every, wanted]),
     )  # fmt: skip
 
 
@@ -139,18 +151,21 @@ def ours(case: str) -> Run:
     from tinygrad_edu import Tensor, functional
 
     F = composed(np, np.where, lambda array: array)
-    for name in ("softmax", "layer_norm", "logsumexp", "sigmoid", "relu"):
+    for name in ("softmax", "layer_norm", "log_softmax", "logsumexp", "sigmoid", "relu"):
         setattr(F, name, getattr(functional, name))
+    wanted = targets()
+    F.cross_entropy = lambda a: functional.cross_entropy(a, wanted)
     a, b = (Tensor(array, requires_grad=True) for array in inputs())
     return imperative(case, F, (a, b), lambda g: g, Tensor.zero_grad)
 
 
 def mygrad(case: str) -> Run:
     import mygrad
-    from mygrad.nnet import relu, sigmoid, softmax
+    from mygrad.nnet import logsoftmax, relu, sigmoid, softmax, softmax_crossentropy
 
-    F = composed(mygrad, mygrad.where, lambda array: array)
-    F.softmax, F.sigmoid, F.relu = softmax, sigmoid, relu
+    F, wanted = composed(mygrad, mygrad.where, lambda array: array), targets()
+    F.softmax, F.log_softmax, F.sigmoid, F.relu = softmax, logsoftmax, sigmoid, relu
+    F.cross_entropy = lambda a: softmax_crossentropy(a, wanted)
     a, b = (mygrad.tensor(array) for array in inputs())
     return imperative(case, F, (a, b), lambda g: g, lambda leaf: leaf.null_grad())
 
@@ -159,6 +174,7 @@ def pytorch(case: str) -> Run:
     import torch
 
     torch.set_num_threads(1)
+    wanted = torch.tensor(targets())
     F = Functions(
         MASKS=masks(torch.tensor), ROWS=torch.tensor(rows()), COLUMNS=torch.tensor(columns()), exp=torch.exp,
         log=torch.log, tanh=torch.tanh, sqrt=torch.sqrt, sin=torch.sin, abs=torch.abs, relu=torch.relu,
@@ -168,6 +184,8 @@ def pytorch(case: str) -> Run:
         logsumexp=lambda a: torch.logsumexp(a, -1), einsum=torch.einsum, stack=torch.stack,
         concatenate=torch.cat, softmax=lambda a: torch.softmax(a, -1),
         layer_norm=lambda a: torch.nn.functional.layer_norm(a, (SIZE,)),
+        log_softmax=lambda a: torch.log_softmax(a, -1),
+        cross_entropy=lambda a: torch.nn.functional.cross_entropy(a, wanted),
     )  # fmt: skip
     a, b = (torch.tensor(array, requires_grad=True) for array in inputs())
 
@@ -211,11 +229,11 @@ def autograd(case: str) -> Run:
 
 def jax_functions() -> Functions:
     import jax.numpy as jnp
-    from jax.nn import logsumexp, relu, sigmoid, softmax, standardize
+    from jax.nn import log_softmax, logsumexp, relu, sigmoid, softmax, standardize
 
     F = composed(jnp, jnp.where, jnp.asarray)
     F.softmax, F.layer_norm = softmax, lambda a: standardize(a, epsilon=1e-5)
-    F.sigmoid, F.relu, F.logsumexp = sigmoid, relu, lambda a: logsumexp(a, -1)
+    F.log_softmax, F.sigmoid, F.relu, F.logsumexp = log_softmax, sigmoid, relu, lambda a: logsumexp(a, -1)
     return F
 
 
@@ -247,8 +265,8 @@ def jax_jit(case: str) -> Run:
 WORKLOAD = Workload(
     title="64 × 64 arrays",
     about="One operation on float64 arrays, forward and the backward pass from a drawn cotangent to both inputs; "
-    "softmax, layer norm, logsumexp, sigmoid and relu by each peer's own function where it has one. Microseconds, "
-    "forward and backward together. Results and gradients were compared first.",
+    "softmax and its logarithm, cross-entropy, layer norm, logsumexp, sigmoid, relu by each peer's own function where "
+    "it has one. Microseconds, forward and backward together. Results and gradients were compared first.",
     cases=list(OPERATIONS),
     peers={
         OURS: ours, "MyGrad": mygrad, "HIPS autograd": autograd, "PyTorch": pytorch,
