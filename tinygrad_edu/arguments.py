@@ -93,7 +93,7 @@ def check_range(function: str, what: str, ids: NDArray[Any], size: int, counted:
     if np.count_nonzero(wrong):
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         at = f" at position {place[0] if len(place) == 1 else place}" if place else ""
-        reject(RangeError, f"{function}: {what} {ids[place]}{at} is outside [0, {size})")
+        reject(RangeError, f"{function}: {what} {int(ids[place])}{at} is outside [0, {size})")
 
 
 def same_width(function: str, x: Any, **tables: Any) -> None:

@@ -20,7 +20,7 @@ from tinygrad_edu.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from tinygrad_edu.graph import user_location
+from tinygrad_edu.graph import not_on_tape, user_location
 from tinygrad_edu.rules.left_out import OPTIONS
 
 __all__ = ["complain", "describe", "refuse_keyword", "reject", "signature_of"]
@@ -33,6 +33,7 @@ def reject(kind: type[AutodiffError], what: str) -> NoReturn:
 
 def complain(operation: Any, raw: tuple[Any, ...], error: Exception) -> NoReturn:
     """Turn NumPy's complaint into ours: what, with which shapes, where, what to do."""
+    not_on_tape(f"{operation.name}, which raised an error,")
     if isinstance(error, AutodiffError):
         if re.search("Called |Recorded ", str(error)):
             raise error

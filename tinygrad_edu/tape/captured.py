@@ -7,6 +7,7 @@ other programs. A number that Python decided by is checked each time, and if it 
 from __future__ import annotations
 
 import functools
+import random
 import sys
 import warnings
 from collections import OrderedDict
@@ -21,8 +22,8 @@ from tinygrad_edu.rules.loops import COMPILED
 from tinygrad_edu.seals import fingerprint
 from tinygrad_edu.state import Revision
 from tinygrad_edu.tape.compare import difference
-from tinygrad_edu.tape.kinds import argument, kind_of, pattern_of, shape_of
-from tinygrad_edu.tape.outside import Outside
+from tinygrad_edu.tape.kinds import argument, kind_of, objects_among, pattern_of, shape_of
+from tinygrad_edu.tape.outside import Outside, stamp
 from tinygrad_edu.tape.program import Miss, Program
 from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tensor import DEPOSIT, Tensor
@@ -32,6 +33,7 @@ from tinygrad_edu.variable import make
 __all__ = ["CaptureWarning", "Captured", "capture"]
 
 KEYS, WAYS = 16, 8  # programs are kept for so many kinds of arguments, and ways through the function
+GLOBAL = (np.random.get_state.__self__, random.getstate.__self__)  # type: ignore[attr-defined]
 OFTEN = 4  # times that f is begun anew without a replay in between
 REPLAYED = Cut("capture(): what a captured function returns is off the graph; call backward() inside it", None)
 
@@ -51,6 +53,7 @@ class Ways:
         self.programs: list[tuple[Program, Any]] = []  # and how to build the nest that f returns
         self.pending: list[tuple[Tape, Any]] = []
         self.failed = ""
+        self.outside: Outside | None = None  # what it reads of arguments that are no arrays
 
 
 def capture(f: Callable[..., Any]) -> Captured:
@@ -108,8 +111,9 @@ class Captured:
             if not self.failed and (self.outside is None or not self.outside.same()):
                 self.begin_anew()
             ways = self.kinds.get(key)
-            if ways is None:
+            if ways is None or not (ways.outside is None or ways.outside.same()):
                 ways = self.kinds[key] = Ways()
+                self.look_at(ways, objects_among(given))
                 if len(self.kinds) > KEYS:
                     self.kinds.popitem(last=False)
             else:
@@ -138,6 +142,14 @@ class Captured:
             return detached(self.function(*args, **keywords))
         return self.record(ways, tensors, args, keywords, state)
 
+    def look_at(self, ways: Ways, objects: list[Any]) -> None:
+        """Arguments that are no arrays: what f may read there is watched like what it reads from outside."""
+        if objects:
+            ways.outside = Outside(self.function, *objects)
+            ways.failed = ways.outside.refused
+            if ways.failed:
+                self.warn(ways.failed)
+
     def begin_anew(self) -> None:
         """A name that f reads means something else now."""
         self.kinds.clear()
@@ -160,11 +172,16 @@ class Captured:
     def record(self, ways: Ways, tensors: list[Tensor], args: Any, keywords: Any, state: State) -> Any:
         """Run f, and write down what it does."""
         tape = Tape(tensors)
+        watched = [*(ways.outside or self.outside).generators, *GLOBAL]  # type: ignore[union-attr]
+        stood = [stamp(rng) for rng in watched]
         token = STATE.set(state.but(tape=tape))
         try:
             result = self.function(*args, **keywords)
             leaves, build = flatten(result)
             tape.close(leaves)
+            for rng, was in zip(watched, stood, strict=True):
+                if stamp(rng) != was and all(rng is not one for one, _ in tape.generators):
+                    tape.fail("random numbers that are not dropout's")
         finally:
             STATE.reset(token)
         result = detached(result)
@@ -188,6 +205,8 @@ class Captured:
                 continue
             if reason:
                 return reason
+            if not (ways.outside or self.outside).same():  # type: ignore[union-attr]
+                return "what it changes outside itself"
             program = Program(tape)
             ways.pending.remove(earlier)
             if not self.gives(program, tape, tensors, results):
@@ -207,6 +226,8 @@ class Captured:
             rng.bit_generator.state = before
         try:
             found, gradients = program.run([each._value for each in tensors], held_by(program))
+            if [stamp(rng) for rng, _ in tape.generators] != [stamp(state) for state in after]:
+                return False  # f has drawn more
         except Exception:
             return False
         finally:
@@ -243,7 +264,11 @@ class Captured:
 
 def fits(program: Program, tensors: list[Tensor]) -> bool:
     """Are the Tensors from outside of the same kind as they were, and none of them an argument?"""
-    for value in program.tensors:
+    for alias, value in program.aliases:
+        other = alias()
+        if other is not None and other._value is not value.held._value:
+            return False
+    for value in program.met:
         array, node = value.held._value, value.held._node
         if node is not value.leaf or array.shape != value.shape or array.dtype != value.dtype:
             return False

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.variable import make, operand, recognisable
 
-__all__ = ["argument", "kind_of", "pattern_of", "shape_of"]
+__all__ = ["argument", "kind_of", "objects_among", "pattern_of", "shape_of"]
 
 PLAIN = (bool, int, str, bytes, type(None), type)
 
@@ -37,6 +37,11 @@ def kind_of(leaf: Any) -> Any:
     return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))
 
 
+def objects_among(leaves: list[Any]) -> list[Any]:
+    """Arguments that may change without being others."""
+    return [leaf for leaf in leaves if type(leaf) not in (Tensor, float) and not isinstance(leaf, PLAIN)]
+
+
 class Held:
     """Keeps an object alive, so that its id stays its own."""
 
@@ -53,7 +58,7 @@ class Held:
 def shape_of(outline: Any) -> Any:
     """The structure of a nest, to be compared."""
     if isinstance(outline, dict):
-        return type(outline), tuple((key, shape_of(part)) for key, part in outline.items())
+        return type(outline), tuple((type(key), repr(key), key, shape_of(part)) for key, part in outline.items())
     if isinstance(outline, list | tuple):
         return type(outline), tuple(map(shape_of, outline))
     return None

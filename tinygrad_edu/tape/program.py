@@ -56,6 +56,7 @@ class Program:
         read |= set(values_in([*self.outputs, *[deposit.g for deposit in self.deposits]]))
         read |= {deposit.leaf for deposit in self.deposits}
         self.tensors = [value for value in tape.values if value.kind == "tensor" and value in read]
+        self.met, self.aliases = [value for value in tape.values if value.kind == "tensor"], tape.aliases
         self.arguments = [value for value in tape.values if value.kind == "argument"]
         self.leaves = {value.leaf for value in self.tensors if value.leaf is not None}
         self.names: dict[Value, str] = {}

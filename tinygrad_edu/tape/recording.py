@@ -10,6 +10,7 @@ why; the function goes on as if nobody had recorded it.
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -48,6 +49,8 @@ class Tape:
         self.cotangents: dict[Node, Any] = {}
         self.finished: dict[Node, Any] = {}
         self.chosen: set[Node] = set()
+        self.aliases: list[tuple[Any, Value]] = []  # other Tensors that held a Tensor's array
+        self.mood = np.geterr(), warnings.filters
         self.start = next_number()
         for place, tensor in enumerate(arguments):
             value = self.value("argument", place, tensor._value)
@@ -86,6 +89,13 @@ class Tape:
                     return self.fail("a Tensor that was computed outside, and wants a gradient,")
                 value = self.value("tensor", given, given._value)
                 value.leaf = node
+            elif value.kind == "constant":
+                return self.fail("a Tensor, whose array came in without it, too,")
+            elif value.kind == "tensor" and value.held is not given:
+                self.aliases.append((weakref.ref(given), value))
+                if node is not None and value.leaf is None:  # w after its w.detach(): both hold one array
+                    self.aliases.append((weakref.ref(value.held), value))
+                    value.held, value.leaf = given, node
             if node is not None and node.plan is None and node.number < self.start:
                 if self.leaves.setdefault(node, value).kind != value.kind:
                     self.fail("one tensor in two places, as an argument and from outside,")
@@ -115,6 +125,8 @@ class Tape:
         """An operation has run on arrays. given: the same arguments as the user wrote them."""
         if self.failed:
             return
+        if np.geterr() != self.mood[0] or warnings.filters is not self.mood[1]:
+            return self.fail("np.errstate or warnings.catch_warnings, inside")
         self.meet(given)
         args, keywords = self.expressed(args), self.expressed(keywords)
         needs = list(values_in((args, keywords)))
