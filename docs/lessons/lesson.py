@@ -229,7 +229,9 @@ def chart(lines, alt, xlabel="", ylabel="", x=None, marker=None, log=False, heig
             place.plot(range(len(values)) if x is None else x, values, label=label, marker=marker)
         place.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
         place.grid(True)
-        if len(lines) > 1:
+        if len(lines) > 4:  # so many names would hide what they name
+            made.legend(loc="outside right upper")
+        elif len(lines) > 1:
             place.legend()
 
     return figure(draw_it, alt, height=height)
@@ -254,7 +256,7 @@ def heatmap(matrices, alt, rows=None, columns=None, diverging=False, height=None
                 place.set_xticks(range(len(columns)), columns, rotation=60 if long else 0)
         made.colorbar(image, ax=places, shrink=0.8)
 
-    return figure(draw_it, alt, width=7.0 if len(many) > 1 else 5.8, height=height or 3.2)
+    return figure(draw_it, alt, width=7.0 if len(many) > 2 else 5.8, height=height or 3.2)
 
 
 def picture(target, *inputs, alt, **wishes):

@@ -110,8 +110,9 @@ def test_a_page_opens_without_a_complaint_or_a_request(site, page, browser):
             assert tab.evaluate(TOO_WIDE) == []
 
 
+# Results come one after the other.
 FOUND = """new Promise(found => {
-    const look = () => document.querySelector("ul.search li a") ? found(true) : setTimeout(look, 20)
+    const look = () => document.querySelectorAll("ul.search li a").length > 5 ? found(true) : setTimeout(look, 20)
     look()
 })"""
 
@@ -119,8 +120,7 @@ FOUND = """new Promise(found => {
 def test_the_search_works_on_files(site, browser):
     """Where a page cannot fetch another one: so the archive is read."""
     with browser.open((site / "search.html").resolve().as_uri() + "?q=cotangent") as tab:
-        assert tab.evaluate(FOUND)
-        assert tab.count("ul.search li a") > 5 and tab.troubles == []
+        assert tab.evaluate(FOUND) and tab.troubles == []
 
 
 def test_the_archive_holds_the_site(site):
