@@ -12,6 +12,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # On matrices this small a second BLAS thread costs more than it gives: fivefold, where another program runs too.
 export OMP_NUM_THREADS ?= 1
 
+# What is compiled once need not be at the start of each process: a bare environment may say otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help train test crosscheck mutants bench docs notebooks lint clean
 
 help:  ## this list
@@ -26,6 +29,7 @@ test: $(VENV)/has-test  ## all tests a user needs; ARGS="-k softmax" selects
 crosscheck: $(VENV)/has-crosscheck  ## operations, models and optimisers against PyTorch; training under mpirun
 	$(BIN)/python -m pytest -q tests/crosscheck $(ARGS)
 
+mutants: export PYTHONDONTWRITEBYTECODE := 1
 mutants: $(VENV)/has-mutants  ## plant mutmut's mutations of the rules; ARGS="--sample 100" draws so many
 	$(BIN)/python tests/meta/mutants.py $(ARGS)
 

@@ -21,6 +21,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 from line_plants import PLANTS  # noqa: E402
 
 SAID = 2000  # characters
+# What pytest need not do here: half a second a plant went into plugins, and into quoting the test that fails.
+SPARE = ["-x", "-q", "--no-header", "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
 def warm():
@@ -34,7 +37,7 @@ def tested(plant):
     """In the fork: the exit status of the tests of its subject."""
     files = [str(HERE.parent / name) for name in plant.tests]
     with plant.planted():
-        return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--assert=plain", *files])
+        return pytest.main([*SPARE, *files])
 
 
 def in_a_fork(work):
