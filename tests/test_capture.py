@@ -173,6 +173,28 @@ def test_results_and_gradients_stay_what_they_were_after_the_next_replay():
     assert not any(np.shares_memory(a[2].data, b[2].data) for a in kept for b in kept if a is not b)
 
 
+def test_a_sum_of_cotangents_is_not_written_into_one_that_is_a_view_of_another():
+    """The cotangent of the reshaped x is a view of w's gradient; then x gets a second share."""
+
+    def of(w, x):
+        def f(c):
+            q = x * x
+            loss = np.sum((np.reshape(x, -1) + w) * c) + np.sum(q)
+            loss.backward()
+            return loss
+
+        return f
+
+    w, v = (Tensor(np.ones(6), requires_grad=True) for _ in range(2))
+    x, y = (Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True) for _ in range(2))
+    plain, captured = of(w, x), capture(of(v, y))
+    for k in range(4):
+        c = np.arange(6.0) + k
+        assert bits(plain(c)) == bits(captured(c))
+        assert bits(w.grad) == bits(v.grad) and bits(x.grad) == bits(y.grad)
+    assert captured.programs
+
+
 def test_what_is_handed_out_shares_no_memory_with_arguments_weights_or_constants():
     w, table = Tensor(np.ones((2, 3)), requires_grad=True), np.arange(6.0).reshape(2, 3)
 

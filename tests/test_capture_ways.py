@@ -40,6 +40,40 @@ def test_as_many_rows_as_a_mask_lets_through_come_back():
         assert bits(f(x)) == bits(x[x > 0] * 3)
 
 
+def test_a_mean_over_as_many_rows_as_there_are_has_the_gradient_for_that_many():
+    w, v = (Tensor(2.0, requires_grad=True) for _ in range(2))
+
+    def mean_of(t):
+        def f(x):
+            loss = np.mean(x[x > 0] * t)
+            loss.backward()
+            return loss
+
+        return f
+
+    captured = capture(mean_of(v))
+    for x in ([1.0, -1, 2], [1.0, -1, 2], [3.0, -5, -2], [1.0, 1, 1], [1.0, 1, 1], [4.0, -1, -1], [7.0, 1, -2]):
+        compared(mean_of(w), captured, w, v, np.array(x))
+    assert len(captured.programs) >= 2
+
+
+def test_numbers_that_a_program_drew_before_it_turned_out_to_be_the_wrong_one_are_drawn_again():
+    rngs = [np.random.default_rng(0) for _ in range(2)]
+
+    def dropped(rng):
+        def f(x):
+            y = functional.dropout(x, 0.5, rng)
+            return y * 2 if np.all(x > 0) else y
+
+        return f
+
+    plain, captured = dropped(rngs[0]), capture(dropped(rngs[1]))
+    for sign in (1, 1, 1, -1, -1, -1, 1, -1):
+        x = np.full((4, 4), float(sign))
+        assert bits(plain(Tensor(x))) == bits(captured(x))
+    assert rngs[0].bit_generator.state == rngs[1].bit_generator.state and len(captured.programs) == 2
+
+
 def test_wrong_ids_and_targets_are_refused_in_a_replay_too():
     model = small(dtype="float32")
     step = capture(step_of(model))

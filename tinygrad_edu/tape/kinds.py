@@ -31,7 +31,7 @@ def kind_of(leaf: Any) -> Any:
     """What has to be equal for a program to hold."""
     if type(leaf) is Tensor:
         value = leaf._value
-        return value.shape, value.dtype, value.strides, leaf._node is not None
+        return value.shape, value.dtype, value.strides
     if isinstance(leaf, PLAIN):
         return type(leaf), leaf
     return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))
@@ -65,6 +65,6 @@ def shape_of(outline: Any) -> Any:
 
 
 def pattern_of(tensors: list[Tensor]) -> tuple[int, ...]:
-    """Which leaves are one and the same."""
+    """Which of them are leaves, and which of these are one and the same."""
     nodes = [each._node for each in tensors]
     return tuple([nodes.index(node) for node in nodes if node is not None])
