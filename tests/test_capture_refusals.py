@@ -156,3 +156,14 @@ def test_what_is_watched_inside_is_watched_each_time():
             f(np.ones(2))
     with pytest.raises(errors.NonFiniteError), np.errstate(all="ignore"):
         f(np.zeros(2))
+
+
+def test_arrays_of_another_library_run_as_they_are():
+    strict = pytest.importorskip("array_api_strict")
+    f = capture(lambda x: np.sum(np.tanh(x) * 2.0))
+    x = np.arange(3.0)
+    with pytest.warns(CaptureWarning, match="another library"):
+        for k in range(3):
+            found = f(Tensor(strict.asarray(x + k)))
+            assert float(found.item()) == pytest.approx(np.sum(np.tanh(x + k) * 2.0))
+    assert not f.programs

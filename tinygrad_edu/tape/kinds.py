@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.variable import make, operand, recognisable
 
@@ -22,6 +23,8 @@ def argument(leaf: Any) -> Any:
     elif not isinstance(leaf, np.ndarray | np.generic):
         return leaf
     value = operand(leaf)
+    if type(value) is Foreign:
+        return make(Tensor, value, node)
     if not value.ndim:
         value = recognisable(np.array(value)[()])
     return make(Tensor, value.view() if type(value) is np.ndarray else value, node)
@@ -31,7 +34,7 @@ def kind_of(leaf: Any) -> Any:
     """What has to be equal for a program to hold."""
     if type(leaf) is Tensor:
         value = leaf._value
-        return value.shape, value.dtype, value.strides
+        return value.shape, value.dtype, getattr(value, "strides", None)
     if isinstance(leaf, PLAIN):
         return type(leaf), leaf
     return (float, leaf.hex()) if type(leaf) is float else (type(leaf), id(leaf), Held(leaf))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.arrays import Foreign
 from tinygrad_edu.backward import fitted_as, of_selected
 from tinygrad_edu.graph import Node, Pick, next_number, user_location
 from tinygrad_edu.seals import fingerprint
@@ -112,8 +113,8 @@ class Tape:
             return {name: self.expressed(part) for name, part in tree.items()}
         if isinstance(tree, slice):
             return slice(*[getattr(part, "_value", part) for part in (tree.start, tree.stop, tree.step)])
-        if isinstance(tree, Variable):
-            self.fail("a Tensor inside an argument")
+        if isinstance(tree, Variable | Foreign):
+            self.fail("an array of another library" if isinstance(tree, Foreign) else "a Tensor inside an argument")
         return tree
 
     # The way there
