@@ -1,5 +1,7 @@
 """capture(): ways on which a number could come in, or an error stay out, without a step that shows it."""
 
+import copy
+import pickle
 import random
 import types
 import warnings
@@ -107,6 +109,15 @@ def test_a_weight_that_no_result_shows_gets_its_gradient_when_it_is_thawed():
         assert w.grad.tolist() == x.grad.tolist() == [1.0, 1.0, 1.0]
 
 
+def test_an_if_on_whether_a_weight_is_frozen_goes_the_way_that_it_is():
+    w = Tensor(np.ones(3))
+    captured = capture(lambda x: x * 2 if w.requires_grad else x)
+    for k in range(8):
+        w.requires_grad = k // 3 == 1
+        assert captured(np.ones(1)).tolist() == [2.0 if w.requires_grad else 1.0]
+    assert captured.programs
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_two_tensors_that_shared_an_array_may_part(order):
     w = Tensor(np.ones(2), requires_grad=True)
@@ -150,3 +161,21 @@ def test_a_function_that_writes_outside_is_not_replayed():
             seen.clear()
             captured(np.ones(2))
             assert seen == {"last": 2.0}
+
+
+def test_copies_record_for_themselves():
+    captured = capture(inverse)
+    for _ in range(3):
+        captured(np.eye(2))
+    for other in (copy.copy(captured), copy.deepcopy(captured)):
+        assert not other.programs and bits(other(np.eye(2))) == bits(3 * np.eye(2))
+    assert pickle.loads(pickle.dumps(capture(np.sum)))(np.ones(3)).tolist() == 3.0
+
+
+def test_a_name_that_a_function_asks_for_is_asked_each_time():
+    w = Tensor(np.ones(1), name="w")
+    captured = capture(lambda x: x * 2 if w.name == "v" else x)
+    with pytest.warns(CaptureWarning, match=".name"):
+        for k in range(6):
+            w.name = "w" if k < 3 else "v"
+            assert captured(np.ones(1)).tolist() == [1.0 if k < 3 else 2.0]

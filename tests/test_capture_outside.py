@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_capture import bits
 
-from tinygrad_edu import CaptureWarning, Tensor, capture
+from tinygrad_edu import CaptureWarning, Tensor, capture, nn
 
 SCALE = 1.0
 
@@ -42,6 +42,11 @@ class Thing:
 
 class Kind(Thing):
     pass
+
+
+class Layer(nn.Module):
+    def forward(self, x):
+        return x * SCALE
 
 
 @dataclasses.dataclass(slots=True)
@@ -84,6 +89,7 @@ def filled(thing):
 def places():
     """(name, the function, how to change what it reads)"""
     thing, slots, table, rows = Thing(), Slots(), {"s": 1.0}, [[1.0]]
+    layer = Layer()
     array, wide, objects = np.ones(3), np.ones((20, 200)), np.array([[1.0]], dtype=object)
     raw, some, many, names = bytearray([1]), {1.0}, collections.deque([1.0]), types.SimpleNamespace(s=1.0)
     thousand = [Thing() for _ in range(1000)]
@@ -111,6 +117,7 @@ def places():
         "attribute behind a call": (lambda x: thing(x), spelled(thing)),
         "an object that is called": (thing, spelled(thing)),
         "attribute of the last of a thousand": (lambda x: x * sum(t.s for t in thousand), spelled(thousand[-1])),
+        "global behind a module's forward": (lambda x: x * layer(x), set_global),
         "slot": (lambda x: x * slots.s, spelled(slots)),
         "attribute of a base class": (lambda x: x * Kind.base, spelled(Thing, "base")),
         "default": ((g := lambda x, s=1.0: x * s), lambda value: setattr(g, "__defaults__", (value,))),

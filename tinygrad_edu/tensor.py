@@ -128,6 +128,7 @@ class Tensor(Exits):
 
     @property
     def name(self) -> str | None:
+        not_on_tape(".name")
         return getattr(self if self._node is None else self._node, "_name" if self._node is None else "name", None)
 
     @name.setter
@@ -152,6 +153,9 @@ class Tensor(Exits):
 
     @property
     def requires_grad(self) -> bool:
+        tape = STATE.get().tape
+        if tape is not None:
+            tape.meet(self)
         return self._node is not None
 
     @requires_grad.setter

@@ -150,6 +150,10 @@ class Captured:
             if ways.failed:
                 self.warn(ways.failed)
 
+    def __reduce__(self) -> Any:
+        """A copy, pickled or not, captures the same function and begins with nothing."""
+        return Captured, (self.function,)
+
     def begin_anew(self) -> None:
         """A name that f reads means something else now."""
         self.kinds.clear()

@@ -131,7 +131,8 @@ class Outside:
         if ours(kind):
             yield from self.note(vars(kind), self.words)
             for name, each in vars(kind).items():
-                if name.startswith("__") and isinstance(each, METHODS) and (made or name not in MAKING):
+                unspelled = name == "forward" or (name.startswith("__") and (made or name not in MAKING))
+                if unspelled and isinstance(each, METHODS):
                     yield each
             yield type(kind)
             for base in kind.__bases__:
