@@ -1,5 +1,7 @@
 """Calls of every operation on arrays of other libraries: NumPy's numbers, of every order, or an error that says why."""
 
+import functools
+
 import numpy as np
 from calls import Call, checks
 
@@ -62,12 +64,19 @@ def numbers(call, make, cotangents, weights):
     return read({"value": values, "gradient": first, "gradient without a graph": plain, "second derivative": second})
 
 
-def compare(call, make, seed=0):
-    """AssertionError unless the other library's numbers are NumPy's; an error of its own passes through."""
-    rng = np.random.default_rng(seed)
+@functools.cache
+def expected(call):
+    """Drawn cotangents and weights, and NumPy's numbers."""
+    rng = np.random.default_rng(0)
     cotangents = checks.normal(rng, checks.plain_outputs(call, call.arrays))
     weights = checks.normal(rng, call.arrays)
-    ours, theirs = (numbers(call, each, cotangents, weights) for each in (np.array, make))
+    return cotangents, weights, numbers(call, np.array, cotangents, weights)
+
+
+def compare(call, make):
+    """AssertionError unless the other library's numbers are NumPy's; an error of its own passes through."""
+    cotangents, weights, ours = expected(call)
+    theirs = numbers(call, make, cotangents, weights)
     for what, here in ours.items():
         size = checks.largest(here) if here else 0.0
         for mine, other in zip(here, theirs[what], strict=True):

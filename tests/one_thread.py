@@ -32,7 +32,7 @@ class RawKernel:
         path = folder / f"kernel{self.count}.cpp"
         path.write_text(HEAD + source.replace("warps = blockDim.x / 32", "warps = 1"), encoding="utf-8")
         library = path.with_suffix(".so")
-        subprocess.run([COMPILER, "-O1", "-w", "-shared", "-fPIC", path, "-o", library], check=True)
+        subprocess.run([COMPILER, "-O0", "-w", "-shared", "-fPIC", path, "-o", library], check=True)
         self.run = getattr(ctypes.CDLL(str(library)), name)
 
     def __call__(self, grid, block, arguments):

@@ -1,5 +1,6 @@
 """Tensors over arrays of other libraries: NumPy's numbers, nothing moved without a word, nothing worked out unasked."""
 
+import functools
 import pickle
 
 import numpy as np
@@ -17,31 +18,21 @@ from transformer import Transformer, TransformerConfig
 MAKERS = makers()
 LIBRARIES = [name for name in ("array_api_strict", "dask") if name in MAKERS]
 each_library = pytest.mark.parametrize("library", LIBRARIES or [pytest.param("", marks=pytest.mark.skip("none here"))])
-DRAWN = {"array_api_strict": 3, "dask": 3, "numpy": 3, "cupy": 4}
 RNG = np.random.default_rng(0)
 
 
-def some_calls(operation, count):
+@functools.cache
+def drawn_call(operation):
+    """The last of three: the first is the smallest there is."""
     found = []
 
-    @settings(max_examples=count, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, suppress_health_check=list(HealthCheck))
     @given(call=calls(operation))
     def draw(call):
         found.append(call)
 
     draw()
-    return found[1:]  # the first is the smallest there is
-
-
-def troubles(operation, library):
-    """The refusals among some drawn calls; every other has NumPy's numbers."""
-    found = []
-    for call in some_calls(operation, DRAWN[library])[-1 if library == "dask" else 0 :]:
-        try:
-            compare(call, MAKERS[library])
-        except errors.UnsupportedError as refusal:
-            found.append(str(refusal))
-    return found
+    return found[-1]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -49,8 +40,10 @@ def troubles(operation, library):
 @each_library
 def test_every_operation_has_numpys_numbers_or_is_listed(operation, library):
     """Value, gradient and second derivative to 1e-12; what raises is on the list, with the reason."""
-    found = troubles(operation, library)
-    assert not found or operation.name in LACKING[library], found[0]
+    try:
+        compare(drawn_call(operation), MAKERS[library])
+    except errors.UnsupportedError as refusal:
+        assert operation.name in LACKING[library], refusal  # noqa: PT017, a refusal may be right
 
 
 X, SQUARE = RNG.standard_normal((3, 4)), RNG.standard_normal((3, 3))
@@ -123,8 +116,8 @@ NAMESPACES = {"dask": "dask.array", "array_api_strict": "array_api_strict"}
 @pytest.mark.parametrize("shape", SHAPES)
 @each_library
 def test_a_transformer_trains_to_numpys_losses(library, shape):
-    if library == "dask" and shape not in ("encoder", "decoder"):
-        pytest.skip("Dask works out every step so far, each time that it is asked: two shapes are enough")
+    if library == "dask" and shape != "encoder":
+        pytest.skip("Dask works out every step so far, each time that it is asked: one shape is enough")
     namespace = pytest.importorskip(NAMESPACES[library])
     expected, _ = losses_of(None, shape)
     found, model = losses_of(namespace, shape)
@@ -325,10 +318,13 @@ FORMULAS = [
 ]  # fmt: skip
 
 
-@pytest.mark.skipif(one_thread.COMPILER is None, reason="no C++ compiler here")
 @pytest.mark.parametrize("number", range(len(FORMULAS)), ids=lambda k: FORMULAS[k][0].__name__)
-def test_a_kernel_written_from_a_formula_works_out_the_formula(number, tmp_path):
+def test_a_kernel_written_from_a_formula_works_out_the_formula(number, tmp_path, monkeypatch):
+    """Every third is compiled and run; that each can be written is seen without."""
     formula, kinds = FORMULAS[number]
+    compiled = one_thread.COMPILER is not None and number % 3 == 1
+    if not compiled:
+        monkeypatch.setattr(one_thread, "RawKernel", lambda source, name, folder: lambda *_: None)
     gpu, draw = one_thread.library(tmp_path), np.random.default_rng(number)
     make = {
         "x": lambda: draw.standard_normal((2, 3, 5, D)) * 3, "table": lambda: draw.standard_normal(D),
@@ -341,4 +337,6 @@ def test_a_kernel_written_from_a_formula_works_out_the_formula(number, tmp_path)
     (kernel,) = gpu.kernels.values()
     assert kernel is not None
     plain = getattr(formula, "__wrapped__", formula)
+    if not compiled:
+        return
     np.testing.assert_allclose(found.array, plain(*operands), rtol=1e-12, atol=1e-13)
