@@ -61,7 +61,7 @@ def test_kernel_and_definition_agree_to_the_second_derivative(operation, data, s
 @each_kernel
 def test_a_graph_shows_the_kernel_and_on_request_what_defines_it(operation):
     x = Tensor([1.0, 2.0, 3.5], requires_grad=True)
-    f, operands = key_of(operation), (x, x) if operation.name == "outer" else (x,)
+    f, operands = key_of(operation), (x, x) if operation.name in ("convolve", "outer") else (x,)
     assert labels(f(*operands)) == {operation.name, "leaf"}
     with definitions():
         assert operation.name not in labels(f(*operands))

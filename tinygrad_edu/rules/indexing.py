@@ -221,7 +221,7 @@ def sort_argument(g: Any, z: Any, a: Any, axis: int | None = -1) -> Any:
     row = np.moveaxis(z, axis, -1)
     before = row[..., :-1]
     new = np.logical_and(row[..., 1:] != before, np.logical_not(np.isnan(before)))  # what follows a NaN is one too
-    if not (type(new) is np.ndarray and np.all(new)):
+    if g.size and not (type(new) is np.ndarray and np.all(new)):
         starts = np.concatenate([np.ones((*new.shape[:-1], 1), bool), new], axis=-1)
         group = np.cumsum(starts.reshape(-1)).reshape(starts.shape) - 1
         turned = np.moveaxis(g, axis, -1)
