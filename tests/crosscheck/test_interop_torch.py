@@ -1,5 +1,6 @@
 """Models that go to PyTorch and come back: equal logits and gradients there, equal bits here."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -71,17 +72,33 @@ def differences(config, seed, mask=None):
     return found
 
 
+def pytorchs_rounding(config, seed):
+    """How far its gradient in float32 is from the one in float64, of the same weights."""
+    module = to_torch(moved(config, seed))
+    tokens, targets = map(torch.tensor, batch_for(config, np.random.default_rng(seed)))
+    gradients = []
+    for one in (module, copy.deepcopy(module).double()):
+        F.cross_entropy(one(tokens).reshape(-1, config.vocab_size), targets.reshape(-1), ignore_index=0).backward()
+        gradients.append(np.concatenate([p.grad.numpy().ravel() for p in one.parameters() if p.grad is not None]))
+    return off(*gradients)
+
+
 def turned(name, g):
     return g.ndim == 2 and name not in ("embedding.weight", "positions.weight")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_named_architecture_gives_pytorchs_logits_and_gradients(variant, tally):
-    """In float64 each parameter's gradient by itself; in float32, where one sum of many rounds more, all together."""
+    """In float64 each parameter's gradient by itself; in float32, where one sum of many rounds more, all together.
+
+    How far float32 is from float64 there is not ours to say: we may be three times as far as PyTorch, and so four times
+    that from PyTorch.
+    """
     found = differences(dataclasses.replace(VARIANTS[variant], dtype="float64"), seed=3)
     assert {name: value for name, value in found.items() if not value <= 1e-10} == {}
-    found = differences(dataclasses.replace(VARIANTS[variant], dtype="float32"), seed=3)
-    assert found["logits"] <= 1e-6 and found["gradient"] <= 1e-6
+    single = dataclasses.replace(VARIANTS[variant], dtype="float32")
+    found = differences(single, seed=3)
+    assert found["logits"] <= 1e-6 and found["gradient"] <= 4 * pytorchs_rounding(single, seed=3) < 1e-5
     assert max(found.values()) < 1e-5
     tally("architectures handed over as modules", 2)
 
