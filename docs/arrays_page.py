@@ -1,7 +1,8 @@
 """The page of what runs over other libraries of arrays, read off the registry and the list of what does not."""
 
 import tinygrad_edu  # noqa: F401  (fills the registry)
-from tinygrad_edu.arrays import KNOWN, LACKING
+from tinygrad_edu.arrays.known import KNOWN
+from tinygrad_edu.arrays.lacking import LACKING
 from tinygrad_edu.primitive import registry
 
 HEADER = """# Operations over other libraries

@@ -6,7 +6,8 @@ import numpy as np
 from calls import Call, checks
 
 from tinygrad_edu import Tensor, gradients
-from tinygrad_edu.arrays import Foreign, numpys
+from tinygrad_edu.arrays import Foreign
+from tinygrad_edu.arrays.numpys import numpys
 from tinygrad_edu.state import carrying
 
 

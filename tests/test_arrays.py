@@ -11,7 +11,8 @@ from elsewhere import compare, makers
 from hypothesis import HealthCheck, given, settings
 
 from tinygrad_edu import Tensor, arrays, definitions, errors, functional, grad, hvp, nn, no_grad, optim
-from tinygrad_edu.arrays import LACKING, Foreign
+from tinygrad_edu.arrays import Foreign
+from tinygrad_edu.arrays.lacking import LACKING
 from tinygrad_edu.rules import fused, fused_rows
 from transformer import Transformer, TransformerConfig
 

@@ -9,36 +9,11 @@ run on it unchanged. NumPy's own arrays are not wrapped, and never come by here.
     library     one library: which of its functions stands for one of NumPy's, and which arrays may meet
     gaps        what a library lacks, said by functions that it has: creation, adding up at places, and the like
     standard    names and promotion of the array API standard; `lazy` Dask's
-    known       the libraries that are known by name
+    known       the libraries that are known by name; `numpys` one more, for tests
     lacking     which operations each of them cannot do, and why
 """
 
 from tinygrad_edu.arrays.foreign import Foreign
-from tinygrad_edu.arrays.known import (
-    KNOWN,
-    adopted,
-    beside,
-    home,
-    library_for,
-    library_of,
-    moved,
-    numpys,
-    refuse_mixed,
-)
-from tinygrad_edu.arrays.lacking import LACKING
-from tinygrad_edu.arrays.library import Library
+from tinygrad_edu.arrays.known import adopted, beside, home, library_for, library_of, moved, refuse_mixed
 
-__all__ = [
-    "KNOWN",
-    "LACKING",
-    "Foreign",
-    "Library",
-    "adopted",
-    "beside",
-    "home",
-    "library_for",
-    "library_of",
-    "moved",
-    "numpys",
-    "refuse_mixed",
-]
+__all__ = ["Foreign", "adopted", "beside", "home", "library_for", "library_of", "moved", "refuse_mixed"]

@@ -5,44 +5,37 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_edu.arrays.foreign import Foreign
-from tinygrad_edu.arrays.gpu import Gpu
-from tinygrad_edu.arrays.lazy import Lazy
-from tinygrad_edu.arrays.library import Library
-from tinygrad_edu.arrays.standard import Standard
 from tinygrad_edu.errors import UnsupportedError
 
-__all__ = ["adopted", "beside", "home", "library_for", "library_of", "moved", "numpys", "refuse_mixed"]
+if TYPE_CHECKING:
+    from tinygrad_edu.arrays.library import Library
+
+__all__ = ["adopted", "beside", "home", "library_for", "library_of", "moved", "refuse_mixed"]
 
 KNOWN = ("cupy", "dask", "array_api_strict")
 
 
-class Numpys(Library):
-    """NumPy itself, as if it were another library: what CuPy has, it has, so tests can do without a GPU."""
-
-    def wrapped(self, value: Any) -> Any:
-        return super().wrapped(np.asarray(value) if isinstance(value, np.generic) else value)
-
-
-@functools.cache
-def numpys() -> Library:
-    """The one library of NumPy's."""
-    return Numpys("numpy", np, np.ndarray)
-
-
 @functools.cache
 def library_named(name: str) -> Library:
+    """Most programs meet none of them, and so read none of what serves them."""
     module = sys.modules[name]
     if name == "cupy":
+        from tinygrad_edu.arrays.gpu import Gpu
+
         return Gpu(module)
     if name == "dask":
         import dask.array
 
+        from tinygrad_edu.arrays.lazy import Lazy
+
         return Lazy(dask.array, dask.array.Array)
+    from tinygrad_edu.arrays.standard import Standard
+
     return Standard(module, type(module.asarray(0.0)), name)
 
 
