@@ -30,7 +30,7 @@ ROWS = {
         "methods",
         "exits",
         "tensor",
-        "arguments compiled convolution explain memory profiler",
+        "arguments compiled convolution explaining memory profiler",
         "recompute tape transforms functional",
         "averages flat nn schedules",
         "optimizer",

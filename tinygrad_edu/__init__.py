@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import errors
 from tinygrad_edu.anomalies import detect_anomaly
-from tinygrad_edu.explain import explain
 from tinygrad_edu.graph import definitions, is_recording, no_grad, scope
 from tinygrad_edu.primitive import derivative, primitive
 from tinygrad_edu.tensor import Tensor, stop_gradient
@@ -21,6 +20,7 @@ from tinygrad_edu.tensor import Tensor, stop_gradient
 if TYPE_CHECKING:
     from tinygrad_edu import functional, nn, onnx, optim, render
     from tinygrad_edu.compiled import compile_kernels
+    from tinygrad_edu.explaining import explain
     from tinygrad_edu.formulas import derive
     from tinygrad_edu.memory import memory_report
     from tinygrad_edu.profiler import profile
@@ -74,10 +74,10 @@ __all__ = [
 _LATER = {
     "CaptureWarning": "tape", "capture": "tape", "checkpoint": "recompute", "compile_kernels": "compiled",
     "contributions": "render", "derive": "formulas", "draw": "render", "draw_passes": "render", "expand": "render",
-    "functional": "functional", "grad": "transforms", "gradients": "transforms", "hessian": "transforms",
-    "hvp": "transforms", "jacobian": "transforms", "jvp": "transforms", "lifetimes": "render",
-    "memory_report": "memory", "nn": "nn", "onnx": "onnx",
-    "optim": "optim", "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
+    "explain": "explaining", "functional": "functional", "grad": "transforms", "gradients": "transforms",
+    "hessian": "transforms", "hvp": "transforms", "jacobian": "transforms", "jvp": "transforms",
+    "lifetimes": "render", "memory_report": "memory", "nn": "nn", "onnx": "onnx", "optim": "optim",
+    "profile": "profiler", "render": "render", "replay": "render", "trace_backward": "render",
     "value_and_grad": "transforms", "vjp": "transforms",
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.explain import explain, shares
+from tinygrad_edu.explaining import explain, shares
 from tinygrad_edu.forms import elements, form_of
 from tinygrad_edu.graph import Fixed, Node, Pick, node_location
 from tinygrad_edu.numerics.ladder import ODD
