@@ -18,8 +18,9 @@ from tinygrad_edu.testing.subject import Subject
 sys.path.insert(0, str(Path(__file__).parent / "meta"))
 import regimes  # noqa: E402
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-PARTS, CHECKS = (40, 100_000) if THOROUGH else (4, 10_000) if os.environ.get("CI") else (1, 2_500)
+# .ci/run asks for `ci`, beside the whole suite.
+PROFILES = {"ci": (4, 10_000), "thorough": (40, 100_000)}
+PARTS, CHECKS = PROFILES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), (2, 2_500))
 
 
 def test_there_are_many_regimes():
@@ -32,6 +33,7 @@ def test_no_right_gradient_is_called_wrong(part):
     found, alarms = regimes.count(CHECKS // PARTS, first_seed=1000 * part, regimes=regimes.REGIMES)
     assert not alarms, "\n".join(f"{name}, {how}, seed {seed}: {report}" for name, how, seed, report in alarms)
     total = sum((tally for tally in found.values()), start=regimes.Counter())
+    assert len(found) == len(regimes.REGIMES) * len(regimes.HOW)
     # One in a hundred of all parts together; a part by itself leaves room for chance.
     assert total["unreliable"] <= 0.015 * sum(total.values()), found
 

@@ -4,6 +4,7 @@ A regime is a function and a way to draw its inputs: scales from 1e-8 to 1e8, ki
 cancellation, oscillation, ill-conditioned matrices, deep chains. `python tests/meta/regimes.py 100000` counts.
 """
 
+import itertools
 import sys
 import time
 from collections import Counter
@@ -180,19 +181,17 @@ def verdicts(regime, seed, how):
 
 def count(checks, first_seed=0, regimes=REGIMES):
     """{(regime, how): Counter of verdicts}, and the reports with a false alarm, after so many checks in all."""
-    found, alarms, seed = {}, [], first_seed
-    done = 0
-    while done < checks:
-        for regime in regimes:
-            for how in HOW:
-                report = verdicts(regime, seed, how)
-                tally = found.setdefault((regime.name, how), Counter())
-                tally.update(check.verdict for check in report.checks)
-                done += len(report.checks)
-                if any(check.verdict == "wrong" for check in report.checks):
-                    alarms.append((regime.name, how, seed, report))
-        seed += 1
-    return found, alarms
+    found, alarms, done = {}, [], 0
+    for seed in itertools.count(first_seed):
+        for regime, how in itertools.product(regimes, HOW):
+            if done >= checks:
+                return found, alarms
+            report = verdicts(regime, seed, how)
+            tally = found.setdefault((regime.name, how), Counter())
+            tally.update(check.verdict for check in report.checks)
+            done += len(report.checks)
+            if any(check.verdict == "wrong" for check in report.checks):
+                alarms.append((regime.name, how, seed, report))
 
 
 def main(checks):
