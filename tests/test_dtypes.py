@@ -39,36 +39,49 @@ def facts(arrays):
     return [(a.dtype, a.shape) for a in arrays]
 
 
-def gradients_of(call, arrays, create_graph=False):
+def weighed(ys):
+    """The sum of what comes of tracked outputs, each weighed; None where nothing is tracked."""
+    tracked = [y for y in ys if isinstance(y, Tensor) and y.requires_grad]
+    sums = [np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype)) for y in tracked]
+    return sum(sums[1:], start=sums[0]) if sums else None
+
+
+def gradients_of(call, arrays):
     """The gradients of a weighed sum of the outputs by the float arrays; None where nothing depends on one."""
     xs = [leaf(a) if a.dtype.kind == "f" else a for a in arrays]
-    tracked = [y for y in call(*xs) if isinstance(y, Tensor) and y.requires_grad]
-    if not tracked:
-        return []
-    weighed = [np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype)) for y in tracked]
+    total = weighed(call(*xs))
     wanted = [x for x in xs if isinstance(x, Tensor)]
-    return gradients(sum(weighed[1:], start=weighed[0]), wanted, create_graph=create_graph, allow_unused=True)
+    return [] if total is None else gradients(total, wanted, allow_unused=True)
 
 
 @each_operation
 def test_any_mixture_of_floats_promotes_as_numpys_and_gradients_come_back_in_their_own(operation):
-    @settings(max_examples=12)
-    @given(call=calls(operation), data=st.data())
-    def check(call, data):
-        arrays = [np.asarray(a, data.draw(st.sampled_from(FLOATS))) for a in call.arrays]
-        try:
-            expected = checks.plain_outputs(call, arrays)
-        except TypeError:  # LAPACK knows neither halves nor long doubles
-            if operation.name not in WIDER:
-                with pytest.raises(DtypeError):
-                    call(*checks.tracked(arrays))
-                return
-            expected = [np.asarray(y, np.longdouble) for y in checks.plain_outputs(call, call.arrays)]
-        assert facts(call(*checks.tracked(arrays))) == facts(expected)
-        for create_graph in (False, True):
-            assert facts(gradients_of(call, arrays, create_graph)) == facts(arrays)
+    """Each array in each of the four kinds, and beside it others of the same or one, two or three kinds on."""
+
+    @settings(max_examples=3)
+    @given(call=calls(operation), stride=st.integers(0, 3))
+    def check(call, stride):
+        for first in range(4 if call.arrays else 1):
+            kinds = [FLOATS[(first + stride * place) % 4] for place in range(len(call.arrays))]
+            assert_promotes(operation, call, [np.asarray(*pair) for pair in zip(call.arrays, kinds, strict=True)])
 
     check()
+
+
+def assert_promotes(operation, call, arrays):
+    try:
+        expected = checks.plain_outputs(call, arrays)
+    except TypeError:  # LAPACK knows neither halves nor long doubles
+        if operation.name not in WIDER:
+            with pytest.raises(DtypeError):
+                call(*checks.tracked(arrays))
+            return
+        expected = [np.asarray(y, np.longdouble) for y in checks.plain_outputs(call, call.arrays)]
+    xs = checks.tracked(arrays)
+    found = call(*xs)
+    assert facts(found) == facts(expected)
+    for create_graph in (True, False):  # the first keeps the graph for the second
+        assert facts(gradients(weighed(found), xs, create_graph=create_graph)) == facts(arrays)
 
 
 # With other numbers the points of interp do not rise; NumPy's own differences of narrow whole numbers wrap around.
@@ -79,32 +92,34 @@ PARTICULAR = {"interp", "trapezoid"}
 def test_whole_numbers_beside_a_tensor_count_at_their_value_and_promote_as_numpys(operation):
     """minimum(x, y) asked whether -x > -y: -1 is 255 in uint8, and the gradient went the wrong way."""
 
-    @settings(max_examples=15)
-    @given(call=calls(operation), data=st.data())
-    def check(call, data):
-        arrays = call.arrays
-        if len(arrays) < 2:
-            return
-        k = data.draw(st.integers(0, len(arrays) - 1))
-        kind = data.draw(st.sampled_from(WHOLE))
-        low, high = (0, 1) if kind is np.bool_ else (max(np.iinfo(kind).min, -5), 5)
-        value = np.round(np.clip(arrays[k] * 2.0, low, high)).astype(kind)
-        for dtype in (np.float32, np.float64):
-            mixed = [value if k == place else a.astype(dtype) for place, a in enumerate(arrays)]
-            try:
-                expected = checks.plain_outputs(call, mixed)
-            except (TypeError, ValueError, ArithmeticError, np.linalg.LinAlgError):
-                return  # x ** -1 for an integer x, a boolean difference, a singular matrix
-            assert facts(call(*[a if a is value else leaf(a) for a in mixed])) == facts(expected)
-        if operation.name not in PARTICULAR:
-            found, plain = gradients_of(call, mixed), gradients_of(call, [a.astype(float) for a in mixed])
-            plain = plain[:k] + plain[k + 1 :]
-            for g, same in zip(found, plain if found else [], strict=True):
-                assert (g is None) == (same is None)
-                if g is not None:
-                    np.testing.assert_allclose(g.numpy(), same.numpy(), rtol=1e-12, atol=1e-14)
+    @settings(max_examples=3)
+    @given(call=calls(operation), place=st.integers(0, 7))
+    def check(call, place):
+        for kind in WHOLE if len(call.arrays) > 1 else ():
+            assert_counts(operation, call, place % len(call.arrays), kind)
 
     check()
+
+
+def assert_counts(operation, call, k, kind):
+    """The k-th array in whole numbers."""
+    arrays = call.arrays
+    low, high = (0, 1) if kind is np.bool_ else (max(np.iinfo(kind).min, -5), 5)
+    value = np.round(np.clip(arrays[k] * 2.0, low, high)).astype(kind)
+    for dtype in (np.float32, np.float64):
+        mixed = [value if k == place else a.astype(dtype) for place, a in enumerate(arrays)]
+        try:
+            expected = checks.plain_outputs(call, mixed)
+        except (TypeError, ValueError, ArithmeticError, np.linalg.LinAlgError):
+            return  # x ** -1 for an integer x, a boolean difference, a singular matrix
+        assert facts(call(*[a if a is value else leaf(a) for a in mixed])) == facts(expected)
+    if operation.name not in PARTICULAR:
+        found, plain = gradients_of(call, mixed), gradients_of(call, [a.astype(float) for a in mixed])
+        plain = plain[:k] + plain[k + 1 :]
+        for g, same in zip(found, plain if found else [], strict=True):
+            assert (g is None) == (same is None)
+            if g is not None:
+                np.testing.assert_allclose(g.numpy(), same.numpy(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("f", [np.minimum, np.maximum, np.fmin, np.fmax])
