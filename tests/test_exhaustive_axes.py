@@ -1,7 +1,9 @@
 """Every axis there is: whatever in the registry takes an axis, over small squares and cubes, where a wrong one hides.
 
 Nothing is listed by hand but what to pass besides the array. NumPy says which calls make sense and what their values
-are; the judge says whether the gradient is right, along a drawn direction and for a drawn cotangent.
+are; the judge says whether the gradient is right, along a drawn direction and for a drawn cotangent. Calls that give
+the same numbers, as those of axis 0 and axis -2 do, are one function of x: the first is judged, and the others have
+its gradient.
 """
 
 import inspect
@@ -155,8 +157,8 @@ def numpys(f, x):
             return None
 
 
-def complaint(f, x, expected, rng):
-    """What is wrong with one call, or nothing."""
+def complaint(f, x, expected, rng, judged):
+    """What is wrong with one call, or nothing. `judged` holds by its numbers what was found right of this x."""
     leaf = Tensor(x, requires_grad=True)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -166,7 +168,9 @@ def complaint(f, x, expected, rng):
         for y, plain in zip(found, expected, strict=True):
             if not np.allclose(y.numpy(), plain, rtol=1e-13, atol=1e-14, equal_nan=True):
                 return f"{y.numpy()}, NumPy's {plain}"
-        weights = [rng.standard_normal(y.shape) for y in expected]
+        numbers = tuple(y.tobytes() for y in expected)
+        drawn, known = judged.get(numbers) or ([rng.standard_normal(y.shape) for y in expected], None)
+        weights = [w.reshape(y.shape) for w, y in zip(drawn, expected, strict=True)]
         if not found:
             return ""
         gradient = gradients(sum(np.sum(y * w) for y, w in zip(found, weights, strict=True)), leaf)
@@ -176,10 +180,17 @@ def complaint(f, x, expected, rng):
         return ""
     if not sum(y.size for y in expected):
         return "" if not gradient.numpy().any() else f"nothing comes out, but the gradient is {gradient.numpy()}"
-    v, g = rng.standard_normal(x.shape), gradient.numpy()
+    g = gradient.numpy()
+    if known is not None:
+        same = np.allclose(g, known, rtol=1e-13, atol=1e-14)
+        return "" if same else f"gradient {g}, of another call with the same numbers {known}"
+    v = rng.standard_normal(x.shape)
     line = Line(lambda moved: (numpys(f, moved), None), [x], [v], weights, [g], (expected, None))
     judgement = judge(line, float(np.sum(g * v)))
-    return "" if judgement.verdict == "ok" else str(judgement)
+    if judgement.verdict != "ok":
+        return str(judgement)
+    judged[numbers] = drawn, g
+    return ""
 
 
 def refusal(f, x):
@@ -198,11 +209,12 @@ def test_every_axis_has_numpys_value_and_the_right_gradient(operation):
     rng = np.random.default_rng(0)
     complaints, count = [], 0
     for shape in SHAPES:
+        judged = {}
         for f, x, words in forms(operation, shape, rng):
             expected = numpys(f, x)
             count += expected is not None
             try:
-                problem = refusal(f, x) if expected is None else complaint(f, x, expected, rng)
+                problem = refusal(f, x) if expected is None else complaint(f, x, expected, rng, judged)
             except (AutodiffError, ValueError, TypeError, IndexError) as error:
                 problem = "" if operation.name in STRICTER else f"NumPy answers, ours raises {error!r}"
             complaints += [f"{words}: {problem}"] if problem else []
