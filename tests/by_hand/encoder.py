@@ -5,10 +5,15 @@ from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .model import transformer_backward, transformer_forward
 
 
-def encoder(p, tokens, targets, *, num_heads, pooling="first", **settings):
-    """Mean cross-entropy of the answers, and the gradient of each parameter. tokens (B, T), targets (B,)."""
-    z, saved = transformer_forward(p, tokens, num_heads=num_heads, pooling=pooling, **settings)   # (B, V)
+def encoder_forward(p, tokens, targets, *, num_heads, pooling="first", **settings):
+    """Mean cross-entropy of the answers. tokens (B, T), targets (B,). Returns loss, saved."""
+    z, of_model = transformer_forward(p, tokens, num_heads=num_heads, pooling=pooling, **settings)  # (B, V)
     y = onehot(targets, z.shape[-1])
-    loss = softmax_cross_entropy_forward(z, y)
+    return softmax_cross_entropy_forward(z, y), (z, y, of_model)
+
+
+def encoder(p, tokens, targets, **settings):
+    """The loss, and the gradient of each parameter, a dict like p."""
+    loss, (z, y, of_model) = encoder_forward(p, tokens, targets, **settings)
     dz = softmax_cross_entropy_backward(z, y)                                                       # (p − y)/B
-    return loss, transformer_backward(dz, p, saved)
+    return loss, transformer_backward(dz, p, of_model)
