@@ -19,7 +19,7 @@ from transformer.train import TrainConfig, fit  # noqa: E402
 MISTAKES = importlib.import_module("16_three_wrong_gradients").MISTAKES
 
 quick = "--quick" in sys.argv[1:]
-config = TrainConfig(epochs=2, examples=1600) if quick else TrainConfig()
+config = TrainConfig(epochs=2, examples=800) if quick else TrainConfig()
 splits = make_splits(config.task, config.seed)
 
 trained = {}

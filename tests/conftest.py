@@ -22,6 +22,16 @@ settings.register_profile("thorough", max_examples=1000, **calm)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+@pytest.fixture(scope="module")
+def undrawn():
+    """Trainings end with the beginning of a picture of their curves: all of it takes longer than they do."""
+    from transformer import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "curves", lambda metrics, path: path.write_text("<svg/>"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium, see browser.py; a machine without one skips the tests that look at pages."""

@@ -20,8 +20,11 @@ def call(capsys, command, *arguments, runs):
     return (code, *capsys.readouterr())
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, undrawn):
     """A decoder over 0-12, and one of a text."""
     folder = tmp_path_factory.mktemp("runs")
     words = np.random.default_rng(0).choice("the fox and the dog, a cat or\n(two) 2".split(" "), 2000)

@@ -1,5 +1,6 @@
 """Whatever goes wrong around a command is said in one line with an exit code, and nothing that was saved is lost."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import transformer.gradients
 import transformer.train
 from transformer import report
 from transformer.cli import main
+from transformer.report.figures import curves
 
 SIZES = "--embed-dim 8 --num-heads 2 --num-layers 1 --ffn-dim 8 --examples 60 --epochs 1 --arguments 2".split()
 QUESTION = "Max(5,3)"
@@ -23,7 +25,7 @@ def call(capsys, command, *arguments, runs):
 
 
 def shell(command, *, runs, **environment):
-    """In a process of its own, with `$t` for the program: exit code, stdout, stderr."""
+    """In a process of its own, with `t` for the program: exit code, stdout, stderr."""
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = f't() {{ "{sys.executable}" -W error -m transformer "$@" --runs "{runs}"; }}; {command}'
     done = subprocess.run(
@@ -32,8 +34,11 @@ def shell(command, *, runs, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, undrawn):
     folder = tmp_path_factory.mktemp("runs")
     assert main(["train", "--runs", str(folder), *SIZES, "--run", "one"]) == 0
     return folder
@@ -126,31 +131,71 @@ def test_a_number_taken_meanwhile_is_not_an_error_but_a_name_is(tmp_path, capsys
 # Where the output goes
 
 
-@pytest.mark.parametrize("command", [f"ask '{QUESTION}'", "evaluate", "ask --help", f"generate '{QUESTION}'"])
-def test_output_that_cannot_be_written_is_one_line(runs, command):
-    code, _, err = shell(f"t {command} > /dev/full", runs=runs)
-    assert (code, err) == (2, "No space left on device\n")
+@contextlib.contextmanager
+def full():
+    """A device that is full. What could not be written to it is tried once more when it is closed, if still there."""
+    with open("/dev/full", "w") as stream:
+        yield stream
 
 
-def test_a_training_whose_output_cannot_be_written_keeps_its_model(tmp_path):
-    code, _, err = shell(f"t train {' '.join(SIZES)} --run mine > /dev/full", runs=tmp_path)
-    assert (code, err) == (2, "No space left on device\n") and (tmp_path / "mine" / "last.safetensors").exists()
+@contextlib.contextmanager
+def unread():
+    """A pipe whose reader has gone."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stream:
+        yield stream
 
 
-@pytest.mark.parametrize("command", [f"ask '{QUESTION}'", "evaluate", "ask --help"])
-def test_a_reader_that_never_reads_is_no_error(runs, command):
-    assert shell(f"t {command} | true", runs=runs) == (0, "", "")
+COMMANDS = [["ask", QUESTION], ["evaluate"], ["ask", "--help"], ["generate", QUESTION]]
 
 
-def test_a_training_that_nobody_watches_ends_and_does_not_claim_to_be_done(tmp_path):
-    code, _, err = shell(f"t train {' '.join(SIZES)} --run mine | true", runs=tmp_path)
-    assert code == 141 and len(err.splitlines()) == 1 and "nobody reads the output" in err
+@pytest.mark.parametrize(("output", "code", "words"), [(full, 2, "No space left on device\n"), (unread, 0, "")])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_output_that_cannot_be_written_is_one_line_and_a_reader_who_has_gone_none(
+    runs, capsys, monkeypatch, command, output, code, words
+):
+    with output() as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert call(capsys, *command, runs=runs) == (code, "", words)
+
+
+@pytest.mark.parametrize(("output", "code", "words"), [(full, 2, "No space left"), (unread, 141, "nobody reads the")])
+def test_a_training_whose_output_goes_nowhere_ends_and_keeps_its_model(
+    tmp_path, capsys, monkeypatch, output, code, words
+):
+    with output() as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        found, _, err = call(capsys, "train", *SIZES, "--run", "mine", runs=tmp_path)
+    assert (found, len(err.splitlines())) == (code, 1) and words in err
     assert (tmp_path / "mine" / "last.safetensors").exists()
 
 
-@pytest.mark.parametrize("command", [f"ask '{QUESTION}' >&-", "evaluate >&-", "generate <&-"])
-def test_streams_may_be_closed(runs, command):
-    assert shell(f"t {command}", runs=runs) == (0, "", "")
+@pytest.mark.parametrize("command", [["ask", QUESTION], ["evaluate"], ["generate", QUESTION], ["generate"]])
+def test_streams_may_be_closed(runs, capsys, monkeypatch, command):
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, None)
+    assert call(capsys, *command, runs=runs) == (0, "", "")
+
+
+def test_a_training_goes_its_way_with_every_stream_closed(tmp_path, capsys, monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert call(capsys, "train", *SIZES, "--run", "mine", runs=tmp_path) == (0, "", "")
+    assert (tmp_path / "mine" / "curves.svg").exists()
+
+
+ENDS = {
+    f"ask '{QUESTION}' > /dev/full": (2, "", "No space left on device\n"),
+    "evaluate | true": (0, "", ""),
+    "evaluate >&-": (0, "", ""),
+    "generate <&-": (0, "", ""),
+}
+
+
+@pytest.mark.parametrize("command", ENDS)
+def test_nor_does_python_complain_of_such_streams_when_it_ends(runs, command):
+    assert shell(f"t {command}", runs=runs) == ENDS[command]
 
 
 def test_a_full_disk_is_named_with_the_file_and_leaves_nothing(tmp_path):
@@ -197,7 +242,7 @@ def test_the_legend_explains_every_shade_the_blank_one_too(runs, capsys):
 def test_a_picture_of_one_epoch_shows_every_operation_and_plain_numbers(tmp_path):
     operations = {"First": 0.1, "Second": 0.2, "Last": 0.3, "Max": 0.4, "Min": 0.5}
     epoch = {"epoch": 1, "train_loss": 3.4, "validation_loss": 3.1, "operations": operations}
-    report.curves([{**epoch, "train_accuracy": 0.6, "validation_accuracy": 0.3}], tmp_path / "curves.svg")
+    curves([{**epoch, "train_accuracy": 0.6, "validation_accuracy": 0.3}], tmp_path / "curves.svg")
     picture = (tmp_path / "curves.svg").read_text()
     assert picture.count("<use") - picture.count("xtick") - picture.count("ytick") >= 2 * 9  # in plot and legend
     assert ">3.2<" in picture and "×" not in picture

@@ -28,7 +28,7 @@ from transformer.runs import checked, load_moments, load_run
 from transformer.sweep import comparison, sweep, table, variations
 from transformer.tasks import make_splits
 from transformer.train import Epoch, Outcome, TrainConfig, TrainingError, find_run, new_run, resume, train
-from transformer.troubles import one_blas_thread, reason, silence
+from transformer.troubles import one_blas_thread, output, reason, silence
 
 __all__ = ["main"]
 
@@ -185,9 +185,9 @@ def generate_command(args: argparse.Namespace) -> int:
     if args.beams is not None:
         if args.temperature is not None:
             raise ValueError("--beams looks for the likeliest answers, and --temperature draws them: choose one")
-        live.search(model, task, questions, args.beams, args.limit, sys.stdout)
+        live.search(model, task, questions, args.beams, args.limit, output())
     elif questions:
-        live.say(model, task, questions, sampling, args.limit, sys.stdout, sys.stdout.isatty() and not args.plain)
+        live.say(model, task, questions, sampling, args.limit, output(), output().isatty() and not args.plain)
     return 0
 
 
@@ -199,9 +199,9 @@ def generate_from_command(args: argparse.Namespace) -> int:
     if is_bert(args.source):
         if options.given(args, "temperature", "top_k", "top_p", "seed", "limit"):
             raise ValueError("a BERT draws nothing, it fills what is masked: leave out --limit, --temperature and such")
-        Filler.load(args.source).say([text.rstrip("\n") for text in texts], sys.stdout)
+        Filler.load(args.source).say([text.rstrip("\n") for text in texts], output())
         return 0
-    Pretrained.load(args.source).say(texts, args.limit or 200, sampling_of(args), sys.stdout)
+    Pretrained.load(args.source).say(texts, args.limit or 200, sampling_of(args), output())
     return 0
 
 

@@ -9,6 +9,7 @@ import webbrowser
 from pathlib import Path
 
 from transformer import lessons
+from transformer.troubles import output
 
 __all__ = ["lesson_command"]
 
@@ -40,7 +41,7 @@ def open_one(course: Path, number: int, folder: Path) -> int:
     print(f"{path}: {'the exercises, for you to fill in' if new else 'your answers so far, left as they are'}")
     print(f"{page}: the lesson{'' if page.suffix == '.html' else '; `make docs` builds it as a page'}")
     print(f"then: python -m transformer lesson check {number}")
-    if page.suffix == ".html" and sys.stdout is not None and sys.stdout.isatty() and has_display():
+    if page.suffix == ".html" and output().isatty() and has_display():
         webbrowser.open(page.resolve().as_uri())
     return 0
 
@@ -76,6 +77,6 @@ def show_progress(course: Path, folder: Path) -> int:
 
 def coloured(text: str, state: str) -> str:
     """In colour on a terminal, unless NO_COLOR asks for none."""
-    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not output().isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{COLOURS[state]}m{text}\x1b[0m"

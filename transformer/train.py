@@ -250,7 +250,7 @@ def signals_between_steps(comm: Communicator) -> Iterator[Callable[[], None]]:
 @contextmanager
 def bar(loop: Loop, wanted: bool) -> Iterator[Callable[[int, float], None]]:
     """A progress bar, as a function of the epochs done and the loss; nothing where stderr is no terminal."""
-    if not (wanted and sys.stderr.isatty()):
+    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
         yield lambda done, loss: None
         return
     from tqdm import tqdm

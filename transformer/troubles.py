@@ -1,11 +1,13 @@
-"""What a command does about its surroundings: BLAS threads, a reader who has gone, errors told in one line."""
+"""What a command does about its surroundings: BLAS threads, an output that is closed, errors told in one line."""
 
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from tinygrad_edu import errors
 
 LONGEST = 800  # letters of a line: a number in a file may have thousands of digits
 
-__all__ = ["one_blas_thread", "one_line", "reason", "silence"]
+__all__ = ["one_blas_thread", "one_line", "output", "reason", "silence"]
 
 # package → the extra that brings it
 EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface", "starlette": "play", "uvicorn": "play"}
@@ -32,6 +34,11 @@ def one_blas_thread() -> None:
             set_threads = getattr(ctypes.CDLL(str(library)), "scipy_openblas_set_num_threads64_", None)
             if set_threads is not None:
                 set_threads(1)
+
+
+def output() -> TextIO:
+    """Where a command writes; in a shell's `>&-`, which leaves no stdout, nowhere."""
+    return sys.stdout if sys.stdout is not None else io.StringIO()
 
 
 def reason(error: Exception) -> str:
