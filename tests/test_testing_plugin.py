@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_edu.testing.profiles import PROFILES
+from tinygrad_edu.testing import profiles
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
@@ -14,8 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def from_here(monkeypatch):
-    """The tree that is tested, not what else may be installed."""
+    """The tree that is tested, not what else may be installed; and the profile of this run is the same after it."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    mine = profiles.current()
+    yield
+    profiles.choose(next(name for name, profile in profiles.PROFILES.items() if profile is mine))
 
 
 RIGHT = """
@@ -55,7 +58,7 @@ def test_a_right_gradient_passes_and_a_wrong_one_shows_its_report(pytester):
 
 def test_a_marker_gives_options(pytester):
     pytester.makepyfile(MARKED)
-    pytester.runpytest_subprocess("--strict-markers").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--strict-markers").assert_outcomes(passed=1)
 
 
 def test_the_profile_is_chosen_on_the_command_line(pytester):
@@ -64,13 +67,13 @@ def test_the_profile_is_chosen_on_the_command_line(pytester):
         def test_depth(gradcheck):
             assert {check.order for check in gradcheck(np.tanh, np.ones(2)).checks} == {1, 2}
     """)
-    pytester.runpytest_subprocess("--gradcheck", "fast").assert_outcomes(failed=1)
-    pytester.runpytest_subprocess("--gradcheck", "ci").assert_outcomes(passed=1)
-    assert pytester.runpytest_subprocess("--gradcheck", "lazy").ret == pytest.ExitCode.USAGE_ERROR
+    pytester.runpytest_inprocess("--gradcheck", "fast").assert_outcomes(failed=1)
+    pytester.runpytest_inprocess("--gradcheck", "ci").assert_outcomes(passed=1)
+    assert pytester.runpytest_inprocess("--gradcheck", "lazy").ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_run_that_checks_no_gradient_does_not_import_numpy():
     """The plugin is loaded by every pytest run on a machine where the package is installed."""
     asked = "import sys, tinygrad_edu_pytest as p; print(p.DEPTHS, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == f"{tuple(PROFILES)} False"
+    assert done.stdout.strip() == f"{tuple(profiles.PROFILES)} False"

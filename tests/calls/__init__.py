@@ -8,6 +8,7 @@ what they declare, at values of no special kind: the kit's own decimals also mee
 import functools
 
 import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tinygrad_edu.primitive import Primitive, registry
@@ -19,6 +20,9 @@ OPERATIONS = [
     for function, operation in registry().items()
     if operation.kind in ("rule", "composite") and function.__module__.startswith(("numpy", "tinygrad_edu"))
 ]
+
+
+FEW = {"deadline": None, "database": None, "phases": [Phase.generate], "suppress_health_check": list(HealthCheck)}
 
 
 def key_of(operation):
@@ -40,6 +44,20 @@ def calls(operation, made_with=Draw):
     """A Hypothesis strategy of calls of one operation."""
     write = drawn_by(operation)
     return st.composite(lambda draw: write(made_with(draw)))()
+
+
+@functools.cache
+def drawn(operation, count, made_with=Draw, number=None):
+    """So many calls, as Hypothesis draws them, from a seed if one is given: once, for all tests of an operation."""
+    found = []
+
+    @settings(max_examples=count, **FEW)
+    @given(call=calls(operation, made_with))
+    def collect(call):
+        found.append(call)
+
+    (collect if number is None else seed(number)(collect))()
+    return found
 
 
 class Cubes(Draw):
@@ -85,4 +103,6 @@ def squares(operation, rng):
     return Call(key_of(operation), tuple(somewhere(rng, (3, 3), domain) for domain in operation.domain))
 
 
-__all__ = ["OPERATIONS", "Call", "Cubes", "Draw", "calls", "key_of", "squares", "takes_squares", "without_calls"]
+__all__ = [
+    "OPERATIONS", "Call", "Cubes", "Draw", "calls", "drawn", "key_of", "squares", "takes_squares", "without_calls",
+]  # fmt: skip

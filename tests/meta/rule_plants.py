@@ -3,19 +3,15 @@
 A plant needs a witness, a call at which it changes a gradient; without one it is no mistake there, and is left out.
 """
 
-import functools
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from calls import OPERATIONS, Cubes, Draw, calls, checks, squares, takes_squares
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from calls import OPERATIONS, Cubes, Draw, checks, drawn, squares, takes_squares
 from planting import like, planted_rule
 
 from tinygrad_edu import Tensor
 from tinygrad_edu.operation import Primitive
-
-QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
 
 def plain(x):
@@ -97,25 +93,10 @@ def derivatives(call):
     return first + [np.zeros(1) if g is None else g.numpy() for g in second]
 
 
-@functools.lru_cache(maxsize=64)
-def drawn(operation, number, examples, made_with=Draw):
-    """The calls that Hypothesis draws of an operation from this seed: the same for every plant in it."""
-    found = []
-
-    @seed(number)
-    @settings(max_examples=examples, **QUIET)
-    @given(call=calls(operation, made_with))
-    def collect(call):
-        found.append(call)
-
-    collect()
-    return found
-
-
 def few_then_many(operation, number, examples):
     """Nearly always the first call tells, so that only few are drawn at first."""
-    yield from drawn(operation, number, min(4, examples))
-    yield from drawn(operation, number, examples)
+    yield from drawn(operation, min(4, examples), Draw, number)
+    yield from drawn(operation, examples, Draw, number)
 
 
 def changes(plant, call):
@@ -151,7 +132,7 @@ def judge(call, number):
 def is_killed(plant, number=0, examples=40):
     """Do the suite's own checks of that operation, on calls drawn from this seed, fail under the plant?"""
     operation, rng = plant.operation, np.random.default_rng(number)
-    square = [squares(operation, rng)] if takes_squares(operation) else drawn(operation, number, 10, Cubes)
+    square = [squares(operation, rng)] if takes_squares(operation) else drawn(operation, 10, Cubes, number)
     for call in itertools.chain(square, few_then_many(operation, number, examples)):
         try:
             with plant.planted():

@@ -23,6 +23,7 @@ __all__ = [
     "adjudicate",
     "agrees_elsewhere",
     "directional_derivative",
+    "is_alone",
     "octave",
     "one_sided_derivatives",
     "triple",
@@ -99,6 +100,14 @@ def steps_of(line: Line) -> list[float]:
 def octave(line: Line, below: int) -> float:
     """The step so many octaves below the line's unit."""
     return ODD * 2.0 ** max(round(math.log2(line.unit)) - below, LEAST)
+
+
+def is_alone(line: Line) -> bool:
+    """Has x a piece of its own, as at a kink? Then no difference across it says anything, whatever the precision."""
+    if line.piece is None:
+        return False
+    ends = (line.at(h) for step in steps_of(line) for h in (step, -step))
+    return not any(point is not None and point.piece == line.piece for point in ends)
 
 
 def agreeing(rungs: Sequence[Estimate]) -> list[list[Estimate]]:
@@ -209,12 +218,13 @@ def directional_derivative(
     mean of both sides. Where no step gave a finite number, value is NaN and error inf.
     """
     line = along(f, inputs, directions, cotangent)
-    quick = triple(line, octave(line, 6))
-    if quick.error <= 1e-9 * abs(quick.value):
-        # A period that fits the steps would agree too; this one it does not fit.
-        other = line.central(0.3 * octave(line, 6))
-        if other is not None and abs(other.value - quick.value) <= 0.01 * abs(quick.value):
-            return quick._replace(evaluations=line.evaluations)
+    for below in (6, 11):
+        quick = triple(line, octave(line, below))
+        if quick.error <= 1e-9 * abs(quick.value):
+            # A period that fits the steps would agree too; this one it does not fit.
+            other = line.central(0.3 * octave(line, below))
+            if other is not None and abs(other.value - quick.value) <= 0.01 * abs(quick.value):
+                return quick._replace(evaluations=line.evaluations)
     return adjudicate(line)
 
 

@@ -78,6 +78,7 @@ class Line:
             with np.errstate(all="ignore"):
                 base = evaluate(*self.xs)
         self.outputs, self.piece = [np.asarray(y) for y in base[0]], base[1]
+        self.shapes = [y.shape for y in self.outputs]
         # What the outputs count their last digits in: a function that works in float32 is as rough as float32.
         self.epsilon = max([epsilon_of(y) for y in self.outputs], default=0.0)
         self.magnitude = self.widest = weigh(self.weights, self.outputs)  # Σ |w y| at x, and the largest met so far
@@ -126,7 +127,7 @@ class Line:
 
     def seen(self, outputs: list[np.ndarray], piece: Hashable) -> Point | None:
         """What is kept of a point; also takes account of which outputs move."""
-        if [y.shape for y in outputs] != [y.shape for y in self.outputs]:
+        if [y.shape for y in outputs] != self.shapes:
             return None
         rise: Any = 0.0
         sway, news = 0.0, False
@@ -134,11 +135,14 @@ class Line:
             self.weights, self.counted, outputs, self.outputs, self.moves, strict=True
         ):
             moved = (y != start) & counts
-            if moved.any():
-                change = w * (y - start) if moved.all() else np.where(moved, w * (y - start), 0)
-                rise = rise + change.sum()
-                sway += float(np.abs(change).sum())
-                if (moved > moves).any():
+            count = np.count_nonzero(moved)  # a fraction of what any() costs
+            if count:
+                change = w * (y - start)
+                if count < moved.size:
+                    change = np.where(moved, change, 0)
+                rise = rise + np.add.reduce(change, axis=None)
+                sway += float(np.add.reduce(np.abs(change), axis=None))
+                if np.count_nonzero(moved > moves):
                     moves |= moved
                     news = True
         if news:

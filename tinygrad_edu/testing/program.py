@@ -30,15 +30,19 @@ class Ref:
 class Step:
     """One operation: function(*args, **kwargs), in whose arguments a Ref, also inside a list, is an earlier value."""
 
-    __slots__ = ("args", "function", "kwargs", "refs")
+    __slots__ = ("args", "function", "kwargs", "places", "refs")
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.refs = tuple(ref.number for ref in refs_in(args))
+        self.places = [k for k, arg in enumerate(args) if type(arg) is Ref or holds_refs(arg)]
 
     def __call__(self, values: Sequence[Any]) -> Any:
         """The value, given all earlier ones."""
-        return self.function(*[plugged(arg, values) for arg in self.args], **self.kwargs)
+        args = list(self.args)
+        for k in self.places:
+            args[k] = plugged(args[k], values)
+        return self.function(*args, **self.kwargs)
 
     def __repr__(self) -> str:
         return f"Step({', '.join([name_of(self.function), *self.written(literal)])})"

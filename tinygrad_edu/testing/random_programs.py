@@ -132,11 +132,12 @@ def proposals_of(function: Callable[..., Any], weighted: bool) -> list[Proposal]
     )
 
 
-def domains_of(functions: Sequence[Callable[..., Any]]) -> list[Domain]:
-    """What inputs are drawn from, REAL first: else few operands would lie in an unusual domain."""
+def domains_of(functions: Sequence[Callable[..., Any]]) -> tuple[list[Domain], list[Domain]]:
+    """What inputs are drawn from, REAL first: else few operands would lie in an unusual domain. Near ones, and far."""
     known = [registry().get(f) for f in functions]
     asked = [domain for one in known if isinstance(one, Primitive) for domain in one.domain]
-    return list(dict.fromkeys([REAL, *asked]))
+    every = list(dict.fromkeys([REAL, *asked]))
+    return [d for d in every if is_near(d)], [d for d in every if not is_near(d)]
 
 
 def add(pool: Pool, propose: Proposal, dice: Dice, tolerant: bool) -> None:
@@ -152,12 +153,14 @@ def add(pool: Pool, propose: Proposal, dice: Dice, tolerant: bool) -> None:
         event(f"{qualified_name(steps[-1].function)} refused its operands: {type(error).__name__}")
 
 
-def drawn_inputs(draw: DrawFn, domains: list[Domain], most: int, shape: Any, dtype: np.dtype) -> list[np.ndarray]:
-    """Each from one of the domains; from those where no small number lies, always one, lest steps pile up to get there.
+def drawn_inputs(
+    draw: DrawFn, domains: tuple[list[Domain], list[Domain]], most: int, shape: Any, dtype: np.dtype
+) -> list[np.ndarray]:
+    """Each from one of the near domains; from each far one, always one, lest steps pile up to get there.
 
     What no step uses is dropped in the end.
     """
-    near, far = [d for d in domains if is_near(d)], [d for d in domains if not is_near(d)]
+    near, far = domains
     given = [near[code % len(near)] for code in draw(codes(min(most, draw(COUNTS))))] + far
     count = len(given)
     if shape is None:

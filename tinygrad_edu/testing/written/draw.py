@@ -5,20 +5,21 @@ Shapes lean towards squares, cubes and size 1: a wrong transpose, axis or broadc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from hypothesis import strategies as st
 
 from tinygrad_edu.operation import REAL, Domain
 from tinygrad_edu.testing.call import Call
-from tinygrad_edu.testing.drawing import DrawFn, Shape, laid_out, spaced, values
+from tinygrad_edu.testing.drawing import DrawFn, Shape, codes, laid_out, spaced, values
 
 __all__ = ["Draw", "Function", "Write"]
 
 SIZES = (1, 2, 2, 3, 3, 4)
 LAYOUTS = ("C", "F", "strided", "reversed")
+SEED, AT_ONCE = 4, 8  # bytes
 
 
 class Draw:
@@ -29,13 +30,23 @@ class Draw:
 
     def __init__(self, draw: DrawFn) -> None:
         self.draw = draw
-        self.rng = np.random.default_rng(self.draw(st.integers(0, 2**32 - 1)))
+        self.rest: Iterator[int] = iter(())
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(list(self.draw(codes(SEED))))
 
     # Three decisions; all others are made of them
 
     def number(self, count: int) -> int:
-        """From 0 to count - 1."""
-        return int(self.draw(st.integers(0, count - 1))) if count > 1 else 0
+        """From 0 to count - 1; count is 256 at most. A byte decides, of several that are drawn at once."""
+        if count < 2:
+            return 0
+        byte = next(self.rest, None)
+        if byte is None:
+            self.rest = iter(self.draw(codes(AT_ONCE)))
+            byte = next(self.rest)
+        return byte * count >> 8
 
     def values(self, shape: Shape, domain: Domain = REAL) -> np.ndarray:
         """Inside the domain, away from its ends, of moderate size, none of them 0."""
