@@ -1,13 +1,13 @@
-"""Plant lines and run the tests of their subjects: each in a fork of this process, in which all of them are imported.
+"""Plant lines and run the tests of their subjects: each in a fork of a pytest that has collected all of them.
 
-Reads names from its input, one a line; prints for each how pytest ended and the end of what it said, as JSON. By hand:
-echo "softmax over the wrong axis" | python tests/meta/run_planted.py
+Reads names from its input, one a line; prints for each how pytest would have ended and what failed, as JSON. By hand:
+echo "softmax over the wrong axis" | python tests/meta/run_planted.py. "without softmax over ..." plants nothing.
 """
 
-import importlib
+import contextlib
+import gc
 import json
 import os
-import runpy
 import sys
 import tempfile
 import traceback
@@ -21,23 +21,47 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 from line_plants import PLANTS  # noqa: E402
 
 SAID = 2000  # characters
-# What pytest need not do here: half a second a plant went into plugins, and into quoting the test that fails.
-SPARE = ["-x", "-q", "--no-header", "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
+WITHOUT = "without "
+SPARE = ["-q", "--no-header", "--no-summary", "--tb=line", "--assert=plain", "-s", "-p", "no:cacheprovider"]
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
-def warm():
-    """Import what the forks will run, under the settings that they will run it with."""
-    runpy.run_path(str(HERE.parent / "conftest.py"))
-    for name in sorted({Path(test.partition("::")[0]).stem for plant in PLANTS for test in plant.tests}):
-        importlib.import_module(name)
+class Forks:
+    """In place of pytest's own loop over the tests: one for each name that comes in, in a fork with that plant."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def pytest_runtestloop(self, session):
+        gc.freeze()  # what is there already is not looked through in every fork
+        for line in sys.stdin:
+            plant = next(plant for plant in PLANTS if plant.name == line.strip().removeprefix(WITHOUT))
+            planted = contextlib.nullcontext if line.startswith(WITHOUT) else plant.planted
+            answer = in_a_fork(lambda planted=planted, tests=plant.tests: tested(planted, tests, session))
+            print(json.dumps(answer), file=self.answers, flush=True)
+        return True
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            print(report.nodeid, report.longreprtext, sep="\n", flush=True)
 
 
-def tested(plant):
-    """In the fork: the exit status of the tests of its subject."""
-    files = [str(HERE.parent / name) for name in plant.tests]
-    with plant.planted():
-        return pytest.main([*SPARE, *files])
+def tested(planted, tests, session):
+    """In the fork: the exit status of the tests, up to the first that fails."""
+    items = [item for item in session.items if any(belongs(item, test) for test in tests)]
+    with planted():
+        for number, item in enumerate(items):
+            after = items[number + 1] if number + 1 < len(items) else None
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if session.testsfailed:
+                return pytest.ExitCode.TESTS_FAILED
+    return pytest.ExitCode.OK if items else pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def belongs(item, test):
+    """Is it that test, one of that file, or one of that test's cases?"""
+    name = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
+    return name == test or name.startswith((f"{test}::", f"{test}["))
 
 
 def in_a_fork(work):
@@ -60,7 +84,7 @@ def in_a_fork(work):
 
 
 if __name__ == "__main__":
-    warm()
-    for line in sys.stdin:
-        chosen = next(plant for plant in PLANTS if plant.name == line.strip())
-        print(json.dumps(in_a_fork(lambda plant=chosen: tested(plant))), flush=True)
+    every = sorted({str(HERE.parent / test) for plant in PLANTS for test in plant.tests})
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what pytest itself has to say
+        pytest.main([*SPARE, *every], plugins=[Forks(answers)])
