@@ -6,7 +6,9 @@ A gate reads the sources under a root folder with `ast` and yields complaints, e
 
 import ast
 import configparser
+import functools
 import graphlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -74,14 +76,20 @@ def sources(root: Path, *folders: str) -> dict[str, Path]:
     return {".".join(names).removesuffix(".__init__"): file for names, file in zip(parts, files, strict=True)}
 
 
+@functools.cache
 def parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+@functools.cache
+def nodes(file: Path) -> list[ast.AST]:
+    return list(ast.walk(parse(file)))
 
 
 def imports(name: str, file: Path) -> Iterator[tuple[int, str, str]]:
     """(line, module, name taken from it or ""): an import inside a function, or by a string, counts too."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(parse(file)):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -166,7 +174,7 @@ def the_model_uses_public_names(root: Path) -> Iterator[str]:
             path = [*module.split(".")[1:], *filter(None, [taken])]
             if path and (path[0] not in public or any(part.startswith("_") for part in path)):
                 yield f"{file.name}:{line}: {module} {taken} is not public: use what __all__ lists"
-        for node in ast.walk(parse(file)):
+        for node in nodes(file):
             if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
                 if ast.unparse(node.value) not in ("self", "cls"):
                     yield f"{file.name}:{node.lineno}: {ast.unparse(node)} is private: use a public name"
@@ -175,7 +183,7 @@ def the_model_uses_public_names(root: Path) -> Iterator[str]:
 def the_model_holds_no_derivative(root: Path) -> Iterator[str]:
     cure = "write the forward pass alone; a new operation's rule goes into tinygrad_edu/rules"
     for file in sources(root, "transformer").values():
-        for node in ast.walk(parse(file)):
+        for node in nodes(file):
             found = ""
             if isinstance(node, ast.FunctionDef) and re.search("backward|vjp", node.name):
                 found = f"def {node.name}"
@@ -207,11 +215,10 @@ def all_lists_the_public_names(root: Path) -> Iterator[str]:
     for name, file in sources(root, *ROWS).items():
         if file.name != "__init__.py":
             continue
-        tree = parse(file)
-        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        used = {node.id for node in nodes(file) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
         taken = {taken for _, module, taken in imports(name, file) if f"{module}.".startswith(f"{name}.")}
-        made = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+        made = {node.name for node in parse(file).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assigned = [target for node in parse(file).body if isinstance(node, ast.Assign) for target in node.targets]
         made |= {target.id for target in assigned if isinstance(target, ast.Name)}
         public = {one for one in made | (taken - used) if not one.startswith("_")}
         listed = set(exported(file) or [])
@@ -219,11 +226,20 @@ def all_lists_the_public_names(root: Path) -> Iterator[str]:
         yield from (f"{name}.__all__ lists {one}, which is not there" for one in sorted(listed - made - taken))
 
 
+def names_below(root: Path) -> set[str]:
+    """Of files, but for those in .venv and its like, which are many."""
+    found: set[str] = set()
+    for _, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if not folder.startswith((".", "_"))]
+        found.update(files)
+    return found
+
+
 def pages_name_what_exists(root: Path) -> Iterator[str]:
     """Paths in backticks and in links, and `make` targets."""
     makefile = root / "Makefile"
     targets = set(re.findall(r"^([a-z]+):", makefile.read_text(), re.M)) if makefile.exists() else set()
-    names = {path.name for path in root.rglob("*.*") if not {".venv", ".git"} & set(path.parts)}
+    names = names_below(root)
     for page in [*root.glob("README.md"), *root.glob("CONTRIBUTING.md"), *root.glob("docs/**/*.md")]:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"`make ([a-z]+)", text):
