@@ -32,7 +32,7 @@ CONFIG = TrainConfig(MODEL, DigitTask(4, 2), epochs=2, examples=40, batch_size=1
 DECODER = dataclasses.replace(MODEL, causal=True, pooling=None)
 OPTIONS = {
     "as it is": {},
-    "decoder": {"model": DECODER, "task": DigitTask(11, 2)},
+    "decoder": {"model": DECODER, "task": DigitTask(11, 2), "epochs": 1},
     "adamw, averaged, in parts": {"optimizer": "adamw", "weight_decay": 0.1, "average": 0.9, "accumulate": 2},
     "lion, smoothed": {"optimizer": "lion", "lr": 1e-3, "label_smoothing": 0.1, "deterministic": 3},
     "nesterov, plateau, clipped": {"optimizer": "nesterov", "schedule": "plateau", "clip": 0.01, "curriculum": 0.5},
