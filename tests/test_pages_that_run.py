@@ -47,7 +47,8 @@ def test_page_runs_and_prints_what_it_says(name, tmp_path):
     script = tmp_path / name.replace(".md", ".py")
     script.write_text(script_of(page), encoding="utf-8")
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
+    kept = str(TESTS.parent / ".hypothesis")  # what Hypothesis reads of our modules: not anew for each page
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8", "HYPOTHESIS_STORAGE_DIRECTORY": kept}
     command = [sys.executable, "-W", "error", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
