@@ -1,7 +1,8 @@
 """Settings that every test shares: one BLAS thread, and Hypothesis profiles chosen by HYPOTHESIS_PROFILE.
 
-The default run is derandomised, so that a failure seen once is seen again; `thorough` draws afresh. `planted` is the
-default that stops where a test fails: with a planted fault nobody reads which example is the smallest.
+The default run is derandomised, so that a failure seen once is seen again, and draws 40 examples where a test does not
+say how many: it is run all day. `thorough` draws a thousand, afresh. `planted` is the default that
+stops where a test fails: with a planted fault nobody reads which example is the smallest.
 """
 
 import os
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
 # too_slow measures the wall clock: on a busy machine it would fail a test that is right.
 calm = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("default", derandomize=True, database=None, **calm)
+settings.register_profile("default", max_examples=40, derandomize=True, database=None, **calm)
 settings.register_profile("ci", settings.get_profile("default"))
 settings.register_profile("planted", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
 settings.register_profile("thorough", max_examples=1000, **calm)

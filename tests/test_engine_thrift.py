@@ -75,16 +75,16 @@ import resource, numpy as np
 from tinygrad_edu import Tensor
 x = Tensor(np.ones({size}), requires_grad=True)
 def step():
-    y = np.tanh(np.tanh(x * x) * x)
+    y = (x * x + x) * x
     np.sum(y).backward()
     x.zero_grad()
-for _ in range(4):
+for _ in range(2):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(4):
+for _ in range(2):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     plain = {name: value for name, value in os.environ.items() if "MALLOC" not in name and name != "GLIBC_TUNABLES"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=plain)
-    assert int(done.stdout) < 4 * size * 8 // 4096  # one array a step; fetched anew, it would be eight
+    assert int(done.stdout) < 2 * size * 8 // 4096 / 10  # a tenth of an array a step; with huge pages, fetched anew, 4

@@ -43,7 +43,7 @@ def lively(config, seed):
 # The cache
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(config=CONFIGS, seed=st.integers(0, 999), batch=st.integers(1, 4), data=st.data())
 def test_pieces_through_a_cache_give_the_logits_of_the_whole(config, seed, batch, data):
     """Cut anywhere, with padding anywhere: the attention of each piece is that of its rows in the whole, too."""
@@ -66,7 +66,7 @@ def test_pieces_through_a_cache_give_the_logits_of_the_whole(config, seed, batch
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole.numpy(), rtol=0, atol=bound)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(config=CONFIGS, seed=st.integers(0, 999), data=st.data())
 def test_with_and_without_a_cache_alone_and_together_the_same_tokens_are_said(config, seed, data):
     model = lively(dataclasses.replace(config, dtype="float64"), seed)
@@ -166,7 +166,7 @@ def test_tokens_are_drawn_as_often_as_their_probability_says():
     logits = np.array([[1.0, 2.0, -np.inf, 0.0, 2.5]])
     sampling = Sampling(1.3, top_k=3, seed=5)
     (generator,) = sampling.generators(1)
-    drawn = [sampling.choose(logits, [generator])[0] for _ in range(4000)]
+    drawn = sampling.choose(np.tile(logits, (4000, 1)), [generator] * 4000)
     p = sampling.probabilities(logits)[0]
     count = np.bincount(drawn, minlength=5)
     assert (count[p == 0] == 0).all()
@@ -240,7 +240,7 @@ def test_a_beam_as_wide_as_the_tree_finds_the_likeliest_answers_of_all(seed, pos
     np.testing.assert_allclose([one.log_probability for one in found], [total for _, total in expected], rtol=1e-10)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 999), width=st.integers(2, 6))
 def test_a_beam_of_one_is_greedy_and_what_a_wider_one_says_has_the_probability_it_claims(seed, width):
     model = lively(CONFIG, seed)
@@ -258,7 +258,7 @@ def test_a_beam_of_one_is_greedy_and_what_a_wider_one_says_has_the_probability_i
         assert one.log_probability == pytest.approx(total, rel=1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(config=CONFIGS, seed=st.integers(0, 999), data=st.data())
 def test_several_prompts_at_once_find_what_each_finds_alone(config, seed, data):
     """Prompts of any lengths, some of which leave no more than one free position."""

@@ -43,6 +43,9 @@ def all_of(folder):
     return models, arrays, facts, (folder / "config.json").read_bytes()
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")

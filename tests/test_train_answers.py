@@ -32,7 +32,7 @@ def eager(config, seed):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_answers_do_not_depend_on_what_else_is_in_the_batch(seed):
     model = eager(DECODER, seed)
     alone = [answers(model, [question])[0] for question in QUESTIONS]
@@ -40,7 +40,7 @@ def test_answers_do_not_depend_on_what_else_is_in_the_batch(seed):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_each_generated_token_is_the_most_likely_one_after_those_before(seed):
     model = eager(DECODER, seed)
     prompts = [encode(question) for question in QUESTIONS]
@@ -53,7 +53,7 @@ def test_each_generated_token_is_the_most_likely_one_after_those_before(seed):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_a_whole_answer_is_right_exactly_when_every_token_of_it_is(seed):
     """Greedy generation walks along the right answer as long as each next token is right."""
     model = eager(DECODER, seed)

@@ -15,6 +15,7 @@ from transformer.tokens import EOS, PAD, PIECE, VOCABULARY, InputError
 
 __all__ = ["Pieces", "Vocabulary", "Words", "characters", "joined_pairs"]
 
+WORD = re.compile(r"[0-9]|[A-Za-z]+|\S")
 CHUNK = re.compile(r"\s?\S+|\s")  # a word with the blank before it: no pair is joined across its ends
 
 
@@ -55,13 +56,12 @@ class Words(Vocabulary):
         super().__init__((*VOCABULARY, *further))
 
     def spell(self, text: str) -> list[int]:
-        ids = []
-        for found in re.finditer(r"[0-9]|[A-Za-z]+|\S", text):
-            if found[0] not in self.ids:
-                there = f"there are {' '.join(self.tokens[2:])}"
-                raise InputError(f"{found[0]!r} is no token", text, found.start(), there)
-            ids.append(self.ids[found[0]])
-        return ids
+        try:
+            return [self.ids[word] for word in WORD.findall(text)]
+        except KeyError:
+            strange = next(found for found in WORD.finditer(text) if found[0] not in self.ids)
+            there = f"there are {' '.join(self.tokens[2:])}"
+            raise InputError(f"{strange[0]!r} is no token", text, strange.start(), there) from None
 
 
 class Pieces(Vocabulary):

@@ -167,15 +167,17 @@ class Module(metaclass=Sealing):
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it."""
-        yield self
-        for _, member in self._members():
-            if isinstance(member, Module):
-                yield from member.modules()
+        waiting: list[Module] = [self]
+        while waiting:
+            module = waiting.pop()
+            yield module
+            waiting += reversed([member for member in vars(module).values() if isinstance(member, Module)])
 
     def train(self: M, mode: bool = True) -> M:
         """Training mode, in which dropout drops; returns the module."""
         for module in self.modules():
-            module.training = mode
+            if module.training is not mode:
+                module.training = mode
         return self
 
     def eval(self: M) -> M:
