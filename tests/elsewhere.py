@@ -46,8 +46,8 @@ def read(named):
     return {name: [x.numpy() for x in xs] for name, xs in named.items()}
 
 
-def numbers(call, make, cotangents, weights):
-    """Values, derivatives with and without a graph, and those of ⟨gradient, weights⟩ by arguments and cotangents."""
+def numbers(call, make, cotangents, weights, twice=True):
+    """Values, derivatives without and, `twice`, with a graph, and of ⟨those, weights⟩ by arguments and cotangents."""
     if isinstance(call.function, np.ufunc):  # whole numbers are operands there
         whole = [each.dtype.kind in "iu" if isinstance(each, np.ndarray) else False for each in call.args]
         args = [Tensor(make(each)) if is_whole else each for each, is_whole in zip(call.args, whole, strict=True)]
@@ -57,8 +57,10 @@ def numbers(call, make, cotangents, weights):
     # A function of the tests may have constants of its own; NumPy's and ours have none.
     with carrying(not isinstance(call.function, np.ufunc | type(np.sum))):
         values = call(*xs)
-    first = gradients(checks.inner(values, cs), xs, create_graph=True)
     plain = gradients(checks.inner(values, [c.detach() for c in cs]), xs)
+    if not twice:
+        return read({"value": values, "gradient without a graph": plain})
+    first = gradients(checks.inner(values, cs), xs, create_graph=True)
     once = checks.inner(first, [Tensor(make(w)) for w in weights])
     second = gradients(once, xs + cs, allow_unused=True) if once.requires_grad else []
     second = [np.zeros_like(x) if g is None else g for g, x in zip(second, xs + cs, strict=False)]
@@ -74,12 +76,11 @@ def expected(call):
     return cotangents, weights, numbers(call, np.array, cotangents, weights)
 
 
-def compare(call, make):
+def compare(call, make, twice=True):
     """AssertionError unless the other library's numbers are NumPy's; an error of its own passes through."""
     cotangents, weights, ours = expected(call)
-    theirs = numbers(call, make, cotangents, weights)
-    for what, here in ours.items():
-        size = checks.largest(here) if here else 0.0
-        for mine, other in zip(here, theirs[what], strict=True):
+    for what, there in numbers(call, make, cotangents, weights, twice).items():
+        size = checks.largest(ours[what]) if ours[what] else 0.0
+        for mine, other in zip(ours[what], there, strict=True):
             assert (other.shape, other.dtype) == (mine.shape, mine.dtype), what
             np.testing.assert_allclose(other, mine, rtol=1e-12, atol=1e-12 * size, err_msg=what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,8 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         each, rest = divmod(size, sections)
         bounds = [0, *np.cumsum([each + (k < rest) for k in range(sections)]).tolist()]
     lead = (slice(None),) * range(ary.ndim)[axis]
-    return [ary[(*lead, slice(start, stop))] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    inside = [slice(*slice(*ends).indices(size)) for ends in pairwise(bounds)]  # an array API knows no further ones
+    return [ary[(*lead, part)] for part in inside]
 
 
 def sections_of(given: Any) -> int:
