@@ -208,6 +208,13 @@ def test_a_wrong_command_line_gets_exit_code_2(capsys, arguments):
     assert line.startswith("python -m transformer") and line.endswith("--help explains")
 
 
+@pytest.mark.parametrize("arguments", [["ask", "Max", "1", "2"], ["draw", "loss", "--question", "Max", "1", "2"]])
+def test_a_question_in_several_words_is_wanted_in_quotes(capsys, arguments):
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'unrecognized arguments: 1 2; put the question in quotes, "Max 1 2", and name a run by --run' in line
+
+
 @pytest.mark.parametrize("arguments", [["evaluate"], ["ask", "Max(1,2,3)"], ["generate", "Max(1,2,3)"], ["draw"]])
 def test_without_a_run_every_command_says_how_to_get_one(tmp_path, capsys, arguments):
     code, out, err = call(capsys, *arguments, runs=tmp_path)

@@ -36,6 +36,15 @@ def test_early_stopping_waits_for_patience_and_one_more(losses, patience, thresh
         assert watch.best == best
 
 
+@pytest.mark.parametrize("kind", [Tensor, np.array, np.float32])
+def test_a_loss_may_be_a_tensor_or_an_array_of_one_number(kind):
+    watch = optim.EarlyStopping(0)
+    assert [watch.report(kind(loss)) for loss in (2.0, math.nan, 1.0)] == [False, True, False]
+    assert type(watch.best) is float
+    found = optim.rate_range(lambda lr: kind(1.0 / lr), 0.5, 2.0, steps=3)
+    assert found.losses == [2.0, 1.0, 0.5] and all(type(loss) is float for loss in found.smoothed)
+
+
 @given(losses=LOSSES, patience=st.integers(0, 3), split=st.integers(0, 30))
 def test_plateau_lowers_the_rate_as_often_as_patience_ran_out_and_resumes_in_the_middle(losses, patience, split):
     whole, half, rest = (optim.Plateau(1.0, 0.5, patience, floor=0.2) for _ in range(3))

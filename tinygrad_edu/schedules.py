@@ -13,7 +13,7 @@ from typing import Any
 
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ArgumentError, DtypeError
-from tinygrad_edu.settings import nonnegative, share, whole
+from tinygrad_edu.settings import nonnegative, reported, share, whole
 
 __all__ = [
     "EarlyStopping",
@@ -88,6 +88,7 @@ class EarlyStopping:
 
     def report(self, value: float) -> bool:
         """Take the newest value; True: it is time."""
+        value = reported("value", value)
         better = value < self.best - (self.threshold * abs(self.best) if self.best < math.inf else 0.0)
         self.waited = 0 if better else self.waited + 1
         self.best = value if better else self.best
@@ -177,7 +178,7 @@ def rate_range(
     mean = 0.0
     for k in range(steps):
         rate = lowest * (highest / lowest) ** (k / (steps - 1))
-        loss = step(rate)
+        loss = reported("the loss that step returned", step(rate))
         if not math.isfinite(loss):
             break
         mean = smoothing * mean + (1 - smoothing) * loss

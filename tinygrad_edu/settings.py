@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu.complaints import reject
 from tinygrad_edu.errors import ArgumentError, DtypeError
 
-__all__ = ["nonnegative", "positive", "share", "whole"]
+__all__ = ["nonnegative", "positive", "reported", "share", "whole"]
 
 
 def nonnegative(name: str, value: float) -> float:
@@ -34,6 +34,11 @@ def share(name: str, value: float) -> float:
     if not 0 <= number(name, value) < 1:
         reject(ArgumentError, f"{name} = {value}: it must lie in [0, 1)")
     return float(value)
+
+
+def reported(name: str, value: Any) -> float:
+    """What training measured: also infinite, NaN, or a Tensor or array of one number."""
+    return float(number(name, value.item() if getattr(value, "shape", None) == () else value))
 
 
 def whole(name: str, value: int) -> int:

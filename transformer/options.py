@@ -96,6 +96,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {one_line(message)}; {self.prog} --help explains\n")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Words left over after a question are most likely the rest of it."""
+        found, left = self.parse_known_args(args, namespace)
+        if left:
+            rest = " ".join(left)
+            asked = getattr(found, "question", None) and not any(word.startswith("-") for word in left)
+            cure = f'; put the question in quotes, "{found.question} {rest}", and name a run by --run' if asked else ""
+            self.error(f"unrecognized arguments: {rest}{cure}")
+        return found
+
 
 def parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     """Of all commands, each of which runs the function of its name."""
