@@ -12,6 +12,7 @@ import pytest
 
 from tinygrad_edu import Tensor, checkpoint, explain, gradients, is_recording, no_grad, scope, stop_gradient
 from tinygrad_edu.errors import FreedGraphError
+from tinygrad_edu.state import SCOPES, STATE
 
 
 def leaf(values, **keywords):
@@ -184,6 +185,15 @@ def test_scopes_nest_to_a_path():
         y = x * 2.0
     assert y._node.scope == "blocks.0.attention"
     assert (x * 2.0)._node.scope == ""
+
+
+def test_scopes_of_ever_new_names_do_not_pile_up():
+    outer = STATE.get()
+    for k in range(3 * SCOPES):
+        with scope(f"step {k}"), no_grad(), scope("inner"):
+            assert (STATE.get().scope, is_recording()) == (f"step {k}.inner", False)
+    assert STATE.get() is outer
+    assert len(outer.inner) <= SCOPES
 
 
 # Copies

@@ -35,7 +35,7 @@ from tinygrad_edu.complaints import reject
 from tinygrad_edu.convolution import avg_pool1d, avg_pool2d, conv1d, conv2d, max_pool1d, max_pool2d
 from tinygrad_edu.errors import ArgumentError, DtypeError, ShapeError
 from tinygrad_edu.limits import refuse_if_too_large
-from tinygrad_edu.record import unary
+from tinygrad_edu.record import apply, unary
 from tinygrad_edu.rules import fused, fused_attention, fused_rows, operation_of
 from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.rules.fused_attention import join_heads, split_heads
@@ -75,9 +75,12 @@ A = TypeVar("A", Tensor, NDArray[Any])
 where: Any = np.where
 
 
-def kernel(function: Callable[[Any], Any], x: Any) -> Any:
-    """function(x), on a Tensor without NumPy's protocol in between, which would ask what is known here."""
-    return unary(Tensor, operation_of(function), x) if type(x) is Tensor else function(x)
+def kernel(function: Callable[..., Any], x: Any, *others: Any) -> Any:
+    """function(x, *others), on a Tensor without NumPy's protocol in between, which would ask what is known here."""
+    if type(x) is not Tensor:
+        return function(x, *others)
+    operation = operation_of(function)
+    return apply(Tensor, operation, (x, *others), {}) if others else unary(Tensor, operation, x)
 
 
 def relu(x: A) -> A:
@@ -184,7 +187,7 @@ def linear(x: A, weight: A, bias: A | None = None) -> A:
         )
     if has_kernel(x, weight, bias):
         refuse_if_too_large("linear", (*x.shape[:-1], weight.shape[1]), x.dtype.itemsize, f"{x.shape} @ {weight.shape}")
-        return fused.linear(x, weight, bias)
+        return kernel(fused.linear, x, weight, bias)
     y = x @ weight
     return y if bias is None else y + bias
 
@@ -198,7 +201,7 @@ def layer_norm(x: A, weight: A | None = None, bias: A | None = None, eps: float 
     same_width("layer_norm", x, weight=weight, bias=bias)
     eps = nonnegative("layer_norm: eps", eps)
     if has_kernel(x, weight, bias):
-        return fused_rows.layer_norm(x, weight, bias, eps)
+        return kernel(fused_rows.layer_norm, x, weight, bias, eps)
     centred = x - np.mean(x, axis=-1, keepdims=True)
     y = centred / np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True) + eps)
     if weight is not None:
@@ -212,7 +215,7 @@ def rms_norm(x: A, weight: A | None = None, eps: float = 1e-5) -> A:
     same_width("rms_norm", x, weight=weight)
     eps = nonnegative("rms_norm: eps", eps)
     if has_kernel(x, weight):
-        return fused_rows.rms_norm(x, weight, eps)
+        return kernel(fused_rows.rms_norm, x, weight, eps)
     y = x / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + eps)
     return y if weight is None else y * weight
 
@@ -275,7 +278,7 @@ def cross_entropy(logits: A, targets: object, ignore: int | None = None, label_s
         rows = np.flatnonzero(counted)
         scores, wanted = scores[rows], wanted[rows]
     if has_kernel(scores):
-        return fused_rows.cross_entropy(scores, wanted, label_smoothing)
+        return kernel(fused_rows.cross_entropy, scores, wanted, label_smoothing)
     shifted = scores - shift(scores, axis=-1)
     picked = shifted[np.arange(wanted.size), wanted]                      # (N,)
     if label_smoothing:
@@ -318,7 +321,7 @@ def attention(
         scores = scores + bias
     allowed = None if mask is None else attention_mask(mask, scores.shape)
     if has_kernel(scores):
-        weights = fused_rows.softmax(scores, allowed)
+        weights = kernel(fused_rows.softmax, scores, allowed)
     else:
         weights = softmax(scores if allowed is None else where(near(scores, allowed), scores, -np.inf))   # (..., T, S)
     return (weights @ v, weights) if return_weights else weights @ v
@@ -338,7 +341,7 @@ def self_attention(qkv: A, heads: int, mask: object = None, bias: Any = None) ->
         allowed = None if mask is None else attention_mask(mask, (B, heads, T, T))
         if allowed is not None:
             allowed = allowed.reshape((1,) * (4 - allowed.ndim) + allowed.shape)
-        return fused_attention.self_attention(qkv, heads, allowed)
+        return kernel(fused_attention.self_attention, qkv, heads, allowed)
     q, k, v = split_heads(qkv, heads)
     joined, weights = attention(q, k, v, mask, return_weights=True, bias=bias)
     return join_heads(joined), weights

@@ -44,9 +44,13 @@ class State:
     defined: run what defines a kernel, instead of the kernel.
     carries: an ndarray that meets an array of another library is a rule's or a definition's own, and is carried over.
     tape: writes down what runs, to run it again; see capture.
+    inner: the states of the scopes that were entered from here, by name, and of no_grad(), by None: a model enters the
+        same ones at each step.
     """
 
-    __slots__ = ("anomaly", "carries", "defined", "heard", "recording", "scope", "tape", "tell", "variables", "watch")
+    __slots__ = (
+        "anomaly", "carries", "defined", "heard", "inner", "recording", "scope", "tape", "tell", "variables", "watch",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -63,6 +67,18 @@ class State:
         self.recording, self.scope, self.anomaly, self.variables = recording, scope, anomaly, variables
         self.watch, self.defined, self.tell, self.tape, self.carries = watch, defined, tell, tape, carries
         self.heard = watch is not None or tape is not None  # one question for each operation, not two
+        self.inner: dict[str | None, State] = {}
+
+    def within(self, name: str | None) -> State:
+        """The state in a scope of that name, or in no_grad()."""
+        inner = self.inner.get(name)
+        if inner is None:
+            if len(self.inner) >= SCOPES:
+                self.inner.clear()
+            path = f"{self.scope}.{name}" if self.scope else name
+            inner = self.but(recording=False) if name is None else self.but(scope=path)
+            self.inner[name] = inner
+        return inner
 
     def but(self, **changed: Any) -> State:
         """This state, with some of it changed."""
@@ -75,6 +91,8 @@ class State:
         state.heard = state.watch is not None or state.tape is not None
         return state
 
+
+SCOPES = 256  # in one other; names that are made up as a program runs may not pile up
 
 # A context variable, not a global: a flag set by one thread must not get stuck in another.
 STATE: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039, a State never changes
@@ -123,7 +141,7 @@ def is_recording() -> bool:
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Within it nothing is recorded: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
-    token = STATE.set(STATE.get().but(recording=False))
+    token = STATE.set(STATE.get().within(None))
     try:
         yield
     finally:
@@ -158,13 +176,7 @@ def definitions() -> Iterator[None]:
 def entered(name: str) -> Token[State]:
     """The scope begins; STATE.reset of what is returned ends it. For calls of modules: half the time of a with."""
     state = STATE.get()
-    path = f"{state.scope}.{name}" if state.scope else name
-    return STATE.set(
-        State(
-            state.recording, path, state.anomaly, state.variables, state.watch, state.defined, state.tell, state.tape,
-            state.carries,
-        )  # fmt: skip
-    )
+    return STATE.set(state.inner.get(name) or state.within(name))
 
 
 @contextmanager
