@@ -210,11 +210,16 @@ def test_each_loop_is_its_kernel_also_as_plain_python(seed, n, d, centre):
     near(run(loops.gelu_value, flat[1], shape=n * d), fused.gelu_value(flat[1]), 8)
     of_gelu = flat[0], fused.gelu(flat[1]), flat[1]
     near(run(loops.gelu_slope, *of_gelu, shape=n * d), fused.gelu_slope(*of_gelu), 16)
+    find, kept = np.zeros((n, 2), np.float32), np.zeros((n, 2), np.float32)
     near(
-        run(loops.norm_value, x, weight, bias, eps, centre), fused_rows.norm_value(x, weight, bias, eps, centre), 16
-    )
-    near(run(loops.norm_slope, g, x, weight, eps, centre), fused_rows.norm_slope(g, x, weight, eps, centre), 32)
-    near(run(loops.norm_weight, g, x, eps, centre, shape=d), fused_rows.norm_weight(g, x, eps, centre), 16)
+        run(loops.norm_value, x, weight, bias, eps, centre, find),
+        fused_rows.norm_value(x, weight, bias, eps, centre, kept), 16,
+    )  # fmt: skip
+    near(find, kept, 8)
+    for found in (find, find[:0]):
+        slope, of_weight = run(loops.norm_slope, g, x, weight, eps, centre, found), (x, eps, centre)
+        near(slope, fused_rows.norm_slope(g, x, weight, eps, centre), 32)
+        near(run(loops.norm_weight, g, *of_weight, found, shape=d), fused_rows.norm_weight(g, *of_weight), 16)
     shares, mask = x.reshape(1, 1, n, d).copy(), masked((1, 1, n, d)).astype(np.float32)
     loops.weights_of(shares, mask)
     near(shares, fused_rows.weights_of(x.reshape(1, 1, n, d), mask), 8)

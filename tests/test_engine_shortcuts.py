@@ -93,6 +93,19 @@ def test_the_shares_kept_from_the_forward_pass_give_the_gradient_that_the_scores
     assert kept.numpy().tobytes() == again.tobytes()
 
 
+@given(st.sampled_from([(1, 1), (3, 7), (2, 5, 64), (70, 40, 64)]), st.booleans(), st.sampled_from(["f2", "f4", "f8"]))
+def test_what_a_norm_keeps_of_its_rows_gives_the_gradients_that_the_input_alone_gives(shape, centre, dtype):
+    draw = np.random.default_rng(len(shape))
+    x, weight, g = (draw.normal(0, 3, size).astype(dtype) for size in (shape, shape[-1:], shape))
+    leaves = [Tensor(each, requires_grad=True) for each in (x, weight)]
+    y = (functional.layer_norm if centre else functional.rms_norm)(*leaves, eps=0.1)
+    assert "aside" in y._node.plan.names
+    found = gradients(y, leaves, g)
+    again = fused_rows.norm_slope(g, x, weight, 0.1, centre), fused_rows.norm_weight(g, x, 0.1, centre)
+    for kept, alone in zip(found, again, strict=True):
+        assert kept.numpy().tobytes() == alone.tobytes()
+
+
 def test_the_shares_outlast_a_second_backward_pass():
     scores = Tensor(argument("a"), requires_grad=True)
     loss = functional.cross_entropy(scores, [0, 1, 1])

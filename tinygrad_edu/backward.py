@@ -294,6 +294,8 @@ def lifted(node: Node, lift: Lift) -> Any:
             out.append(tuple(lift(part, picked(node, k, part)) for k, part in enumerate(value)))
         elif name == "z":
             out.append(lift(value, node))
+        elif name == "aside":  # arrays without a graph: the rule works it out again
+            out.append(None)
         elif 0 <= source < len(inputs) and type(inputs[source]) is Node:  # an optional one may not be there
             out.append(lift(value, inputs[source]))
         elif source == -2:

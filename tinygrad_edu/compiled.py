@@ -75,28 +75,36 @@ def table(given: Any, width: int, otherwise: float) -> np.ndarray:
     return np.full(width, otherwise, np.float32) if given is None else np.ascontiguousarray(given)
 
 
+def in_rows(found: np.ndarray | None) -> np.ndarray:
+    """What a norm keeps of each row, (N, 2); no rows where nothing was kept."""
+    return np.empty((0, 2), np.float32) if found is None else found.reshape(-1, 2)
+
+
 def norm_value_by(loop: Loop) -> Loop:
-    def run(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> Any:
-        out, D = np.empty(x.shape, np.float32), x.shape[-1]
-        loop(rows_of(x), table(weight, D, 1.0), table(bias, D, 0.0), np.float32(eps), centre, out.reshape(-1, D))
+    def run(x: Any, weight: Any, bias: Any, eps: float, centre: bool, find: Any = None) -> Any:
+        out, D, rows = np.empty(x.shape, np.float32), x.shape[-1], rows_of(x)
+        tables = table(weight, D, 1.0), table(bias, D, 0.0)
+        find = np.empty((len(rows), 2), np.float32) if find is None else find.reshape(-1, 2)
+        loop(rows, *tables, np.float32(eps), centre, find, out.reshape(-1, D))
         return out
 
     return run
 
 
 def norm_slope_by(loop: Loop) -> Loop:
-    def run(g: Any, x: Any, weight: Any, eps: float, centre: bool) -> Any:
+    def run(g: Any, x: Any, weight: Any, eps: float, centre: bool, found: Any = None) -> Any:
         out, D = np.empty(x.shape, np.float32), x.shape[-1]
-        loop(rows_of(g), rows_of(x), table(weight, D, 1.0), np.float32(eps), centre, out.reshape(-1, D))
+        weight = table(weight, D, 1.0)
+        loop(rows_of(g), rows_of(x), weight, np.float32(eps), centre, in_rows(found), out.reshape(-1, D))
         return out
 
     return run
 
 
 def norm_weight_by(loop: Loop) -> Loop:
-    def run(g: Any, x: Any, eps: float, centre: bool) -> Any:
+    def run(g: Any, x: Any, eps: float, centre: bool, found: Any = None) -> Any:
         out = np.zeros(x.shape[-1], np.float32)
-        loop(rows_of(g), rows_of(x), np.float32(eps), centre, out)
+        loop(rows_of(g), rows_of(x), np.float32(eps), centre, in_rows(found), out)
         return out
 
     return run

@@ -126,13 +126,15 @@ def binary(kind: type[Variable], operation: Primitive, x: Any, y: Any) -> Any:
 
 def note_cut(out: Variable, *operands: Any) -> None:
     """For explain(): an untracked result of something tracked, or of something already cut off, says so."""
-    for each in operands:
+    for each in reversed(operands):
         if isinstance(each, Variable):
             if each._node is not None:
                 what = f"a result of dtype {out._value.dtype}" if STATE.get().recording else "no_grad()"
                 out._cut = Cut(what, user_origin())
-            elif (cut := getattr(each, "_cut", None)) is not None:
+                return
+            if (cut := getattr(each, "_cut", None)) is not None:
                 out._cut = cut
+                return
 
 
 def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -184,7 +186,7 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         refuse_growth(operation, raw, raw_kwargs)
     state, aside = STATE.get(), None
     try:
-        if operation.beside is None or state.heard or not (tracked and state.recording):
+        if operation.beside is None or state.watch is not None or not (tracked and state.recording):
             value = operation.run(*raw, **raw_kwargs)
         else:
             value, aside = operation.beside(*raw, **raw_kwargs)
@@ -197,7 +199,10 @@ def apply(kind: type[Variable], operation: Primitive, args: tuple[Any, ...], kwa
         value = number_from(operation, value)
     if state.heard:
         value = recognisable(value)
-        hear(operation, operation.run, raw, raw_kwargs, value, (*args, *kwargs.values()))
+        run, made = operation.run, value
+        if operation.beside is not None and aside is not None:
+            run, made = operation.beside, (value, aside)
+        hear(operation, run, raw, raw_kwargs, made, (*args, *kwargs.values()))
     shape: Any
     dtype: Any
     if isinstance(value, tuple):

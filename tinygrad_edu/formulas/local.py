@@ -80,6 +80,7 @@ def local_rule(node: Node, names: Mapping[str, str] | None = None) -> tuple[Loca
     saved = {}
     for name, source, value in zip(node.plan.names, node.plan.sources, node.saved, strict=True):
         operand = name == "z" or source >= 0 or (name in operation.parameters[: len(operation.rules)])
+        value = None if name == "aside" else value  # the rule then says how it comes about
         saved[name] = stand_in(value, called.get(name, name), operand, source == -2)
     cotangent = stand_in(example(node), COTANGENT + called.get("z", "z"), True, False)
     cut = {one: symbol(one.name or "", one.shape) for one in symbols_in([cotangent, *saved.values()])}

@@ -236,7 +236,7 @@ def keywords_of(node: Node) -> tuple[tuple[str, str], ...]:
     operands = operation.parameters[: len(operation.rules)]
     found = []
     for name, value in zip(node.plan.names, node.saved, strict=True):
-        if name in ("z", *operands) or name.endswith("_shape"):
+        if name in ("z", "aside", *operands) or name.endswith("_shape"):
             continue
         if value is None or value is np._NoValue or operation.sequence == name:
             continue

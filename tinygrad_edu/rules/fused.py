@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_edu.primitive import NONZERO, primitive
 from tinygrad_edu.rules.elementwise import erf
 from tinygrad_edu.rules.loops import or_compiled
-from tinygrad_edu.rules.pieces import by_pieces, over_rows, rows_of
+from tinygrad_edu.rules.pieces import by_pieces, over_rows, row_of, rows_of
 from tinygrad_edu.rules.products import matmul_left, matmul_right
 
 __all__ = ["gelu", "gelu_tanh", "linear", "relu", "sigmoid", "silu"]
@@ -33,7 +33,9 @@ def where_positive(g: Any, z: Any) -> Any:
 
 @or_compiled
 def relu_value(x: Any) -> Any:
-    return np.maximum(x, 0)
+    """max(x, 0). On long rows with a row of zeros: NumPy compares with one in half the time that a number takes."""
+    long = type(x) is np.ndarray and x.ndim > 0 and 128 <= x.shape[-1] <= 4096
+    return np.maximum(x, row_of(0.0, x.shape[-1], x.dtype) if long else 0)
 
 
 def relu_slope(g: Any, z: Any) -> Any:
@@ -226,9 +228,9 @@ def gelu_tanh(x: Any) -> Any:
 )
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x @ weight + bias, all rows of x in one product. x (..., D), weight (D, E), bias (E,) or None."""
-    y = np.reshape(x, (rows_of(x.shape), x.shape[-1])) @ weight
+    y = x.reshape(rows_of(x.shape), x.shape[-1]) @ weight
     if bias is not None and bias.dtype == y.dtype:
         y += bias
     elif bias is not None:
         y = y + bias
-    return np.reshape(y, (*x.shape[:-1], y.shape[-1]))
+    return y.reshape(*x.shape[:-1], y.shape[-1])

@@ -26,66 +26,78 @@ __all__ = ["join_heads", "self_attention", "split_heads"]
 
 def apart(x: Any, heads: int) -> Any:
     """(..., T, D) as (..., H, T, D/H)."""
-    return np.swapaxes(np.reshape(x, (*x.shape[:-1], heads, x.shape[-1] // heads)), -3, -2)
+    return np.swapaxes(x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads), -3, -2)
 
 
 def join_heads(x: Any) -> Any:
     """(..., H, T, D/H) as (..., T, D)."""
     x = np.swapaxes(x, -3, -2)
-    return np.reshape(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
 
 
 def split_heads(qkv: Any, heads: int) -> Any:
     """(..., T, 3 D), which is [Q | K | V], as three times (..., H, T, D/H)."""
     first = qkv.ndim - 2
-    slices = np.reshape(qkv, (*qkv.shape[:-1], 3, heads, qkv.shape[-1] // (3 * heads)))
-    order = (first + 1, *range(first), first + 2, first, first + 3)
-    return tuple(np.unstack(np.transpose(slices, order)))
+    slices = qkv.reshape(*qkv.shape[:-1], 3, heads, qkv.shape[-1] // (3 * heads))
+    slices = np.transpose(slices, (first + 1, *range(first), first + 2, first, first + 3))
+    return tuple(slices if type(slices) is np.ndarray else np.unstack(slices))
 
 
-def scaled(q: Any) -> Any:
-    return q * (1 / math.sqrt(q.shape[-1]))
+def per_score(width: int) -> float:
+    """What the product of a query and a key of this width is multiplied by."""
+    return 1 / math.sqrt(width)
 
 
-def slopes(g: Any, more: Any, y: Any, a: Any, q: Any, k: Any, v: Any) -> tuple[Any, Any, Any]:
-    """dV = Aᵀ dY. With dA = dY Vᵀ + more, the scores' dZ = A ⊙ (dA − rowsum(dA ⊙ A)), and dQ = dZ K, dK = dZᵀ Q.
+def scaled_heads(qkv: Any, heads: int) -> tuple[Any, Any, Any]:
+    """split_heads, and the queries scaled; those of an ndarray while their rows are long, which is faster."""
+    q, k, v = split_heads(qkv, heads)
+    per, width = per_score(q.shape[-1]), qkv.shape[-1] // 3
+    return apart(qkv[..., :width] * per, heads) if type(qkv) is np.ndarray else q * per, k, v
 
-    q is scaled, and so is its cotangent later. more comes for the weights themselves; without, rowsum(dA ⊙ A) = dY · Y.
+
+def of_scores(g: Any, more: Any, y: Any, a: Any, v: Any) -> Any:
+    """With dA = dY Vᵀ + more, the scores' dZ = A ⊙ (dA − rowsum(dA ⊙ A)).
+
+    more comes for the weights themselves; without, rowsum(dA ⊙ A) = dY · Y.
     """
     d = g @ mT(v)
     if hasattr(d, "run_whole"):
-        d = softmax_slope(d if more is None else d + more, a)
-        return d @ k, mT(d) @ q, mT(a) @ g
+        return softmax_slope(d if more is None else d + more, a)
     s = inner(g, y)
     if more is not None:
         d = d + more
         s = s + inner(more, a)
     d -= s
     d *= a
-    return d @ k, mT(d) @ q, mT(a) @ g
+    return d
 
 
 def is_nothing(g: Any) -> bool:
     """A zero for all, which stands for an output that nobody used."""
-    return type(g) is np.ndarray and not any(g.strides) and not g.flat[:1].any()
+    return type(g) is np.ndarray and not any(g.strides) and not (g.size and g.item(0))
 
 
 def cotangent(g: Any, z: Any, qkv: Any, heads: int, mask: Any = None) -> Any:
+    """dQ = dZ K, dK = dZᵀ Q, dV = Aᵀ dY, where Q, and so dQ, is scaled."""
     (g, more), (y, a) = g, z
     more = None if is_nothing(more) else more
-    g, y, (q, k, v) = apart(g, heads), apart(y, heads), split_heads(qkv, heads)
-    q = scaled(q)
-    if any(type(each) is not np.ndarray for each in (g, y, qkv)):
-        dq, dk, dv = slopes(g, more, y, a, q, k, v)
-        return np.concatenate([join_heads(each) for each in (scaled(dq), dk, dv)], axis=-1)
+    g, y, (q, k, v) = apart(g, heads), apart(y, heads), scaled_heads(qkv, heads)
+    per = per_score(q.shape[-1])
+    if not type(g) is type(y) is type(qkv) is np.ndarray:
+        d = of_scores(g, more, y, a, v)
+        return np.concatenate([join_heads(each) for each in ((d @ k) * per, mT(d) @ q, mT(a) @ g)], axis=-1)
     several = queries_at_once(a) < a.shape[2]  # then a key's cotangent comes in parts
     out = np.zeros(qkv.shape, qkv.dtype) if several else np.empty(qkv.shape, qkv.dtype)
     of_q, of_k, of_v = split_heads(out, heads)
     for here, keys, both in pieces_of(a, mask):
-        dq, dk, dv = slopes(g[here], None if more is None else more[both], y[here], a[both], q[here], k[keys], v[keys])
-        of_q[here] = scaled(dq)
-        of_k[keys] = of_k[keys] + dk if several else dk
-        of_v[keys] = of_v[keys] + dv if several else dv
+        d = of_scores(g[here], None if more is None else more[both], y[here], a[both], v[keys])
+        np.multiply(d @ k[keys], per, out=of_q[here])
+        if several:
+            of_k[keys] += mT(d) @ q[here]
+            of_v[keys] += mT(a[both]) @ g[here]
+        else:
+            np.matmul(mT(d), q[here], out=of_k[keys])
+            np.matmul(mT(a[both]), g[here], out=of_v[keys])
     return out
 
 
@@ -128,17 +140,19 @@ def self_attention(qkv: Any, heads: int, mask: Any = None) -> Any:
 
     qkv (B, T, 3 D) is [Q | K | V]; mask boolean with 4 axes, True = may attend, or None.
     """
-    q, k, v = split_heads(qkv, heads)
+    q, k, v = scaled_heads(qkv, heads)
     if type(qkv) is not np.ndarray:
-        weights = softmax(scaled(q) @ mT(k), mask)
+        weights = softmax(q @ mT(k), mask)
         return join_heads(weights @ v), weights
     B, T, width = qkv.shape
     out, a = np.empty((B, T, width // 3), qkv.dtype), np.zeros((B, heads, T, T), qkv.dtype)
-    y, q = apart(out, heads), scaled(q)
+    y = apart(out, heads)
     allowed = None if mask is None else mask.astype(qkv.dtype)
+    whole = queries_at_once(a) == T  # then pieces of `a` lie in one stretch, and are worked out where they belong
     for here, keys, both in pieces_of(a, mask):
-        scores = q[here] @ mT(k[keys])
+        scores = np.matmul(q[here], mT(k[keys]), out=a[both] if whole else None)
         weights_of(scores, None if allowed is None else piece_of(allowed, both), out=scores)
-        a[both] = scores
-        y[here] = scores @ v[keys]
+        if not whole:
+            a[both] = scores
+        np.matmul(scores, v[keys], out=y[here])
     return out, a

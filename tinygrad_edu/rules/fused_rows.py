@@ -139,49 +139,78 @@ def scale(c: Any, eps: float) -> Any:
     return 1.0 / np.sqrt(inner(c, c) / c.shape[-1] + eps)
 
 
+def normal(x: Any, eps: float, centre: bool, found: Any) -> tuple[Any, Any]:
+    """c = x − mean x, or x without centring, and r = 1/√(mean c² + eps); found (..., 2): each row's mean and r."""
+    if found is None:
+        c = deviations(x) if centre else x
+        return c, scale(c, eps)
+    return x - found[..., :1] if centre else x, found[..., 1:]
+
+
 @or_compiled
 @by_pieces
-def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> Any:
-    c = deviations(x) if centre else x
-    y = c * scale(c, eps)
+def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool, find: Any = None) -> Any:
+    """find (..., 2): where each row's mean and r go."""
+    mean = sums(x) / x.shape[-1] if centre else 0.0
+    c = x - mean if centre else x
+    r = scale(c, eps)
+    if find is not None:
+        find[..., :1], find[..., 1:] = mean, r
+    y = c * r
     if weight is not None:
         y = y * weight
-    return y if bias is None else y + bias
+    if bias is None:
+        return y
+    if bias.dtype != y.dtype:
+        return y + bias
+    y += bias
+    return y
+
+
+def norm_and_found(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> tuple[Any, Any]:
+    """The norm; and each row's mean and r, which its slopes need: two numbers of many."""
+    found = np.empty((*x.shape[:-1], 2), x.dtype) if type(x) is np.ndarray else None
+    return norm_value(x, weight, bias, eps, centre, found), found
 
 
 @or_compiled
 @by_pieces
-def norm_slope(g: Any, x: Any, weight: Any, eps: float, centre: bool) -> Any:
+def norm_slope(g: Any, x: Any, weight: Any, eps: float, centre: bool, found: Any = None) -> Any:
     """With c = x − mean x, r = 1/√(mean c² + eps), h = g ⊙ weight: dx = r (h − mean h − c r² mean(h ⊙ c)).
 
     Without centring c = x, and nothing but the term mean h falls away.
     """
-    c = deviations(x) if centre else x
+    c, r = normal(x, eps, centre, found)
     h = g if weight is None else g * weight
-    r = scale(c, eps)
-    dx = (deviations(h) if centre else h) - c * (r * r * inner(h, c) / c.shape[-1])
+    share = c * (r * r * inner(h, c) / c.shape[-1])
+    if centre:
+        dx = deviations(h)
+        dx -= share
+    else:
+        dx = h - share
     dx *= r
     return dx
 
 
 @or_compiled
-def norm_weight(g: Any, x: Any, eps: float, centre: bool) -> Any:
+def norm_weight(g: Any, x: Any, eps: float, centre: bool, found: Any = None) -> Any:
     """Σ over the rows of g ⊙ c r."""
-    return over_rows(weighed(g, x, eps, centre))
+    return over_rows(weighed(g, x, eps, centre, found))
 
 
 @by_pieces
-def weighed(g: Any, x: Any, eps: float, centre: bool) -> Any:
-    c = deviations(x) if centre else x
+def weighed(g: Any, x: Any, eps: float, centre: bool, found: Any = None) -> Any:
+    c, r = normal(x, eps, centre, found)
     out = g * c
-    out *= scale(c, eps)
+    out *= r
     return out
 
 
 @primitive(
-    lambda g, x, weight=None, eps=1e-5: norm_slope(g, x, weight, eps, True),
-    lambda g, x, eps=1e-5: norm_weight(g, x, eps, True),
+    lambda g, x, weight=None, eps=1e-5, aside=None: norm_slope(g, x, weight, eps, True, aside),
+    lambda g, x, eps=1e-5, aside=None: norm_weight(g, x, eps, True, aside),
     lambda g: over_rows(g),
+    beside=lambda x, weight=None, bias=None, eps=1e-5: norm_and_found(x, weight, bias, eps, True),
 )
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """(x − mean) / √(var + eps) · weight + bias. weight, bias (D,) or None."""
@@ -189,8 +218,9 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) 
 
 
 @primitive(
-    lambda g, x, weight=None, eps=1e-5: norm_slope(g, x, weight, eps, False),
-    lambda g, x, eps=1e-5: norm_weight(g, x, eps, False),
+    lambda g, x, weight=None, eps=1e-5, aside=None: norm_slope(g, x, weight, eps, False, aside),
+    lambda g, x, eps=1e-5, aside=None: norm_weight(g, x, eps, False, aside),
+    beside=lambda x, weight=None, eps=1e-5: norm_and_found(x, weight, None, eps, False),
 )
 def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
     """x / √(mean x² + eps) · weight. weight (D,) or None."""

@@ -86,81 +86,85 @@ def gelu_slope(g: Any, z: Any, x: Any, dx: Any) -> None:
 # Rows: x (N, D), tables (D,), the last written.
 
 
-def norm_value(x: Any, weight: Any, bias: Any, eps: Any, centre: bool, y: Any) -> None:
-    D = f32(x.shape[1])
+def normal(row: Any, eps: Any, centre: bool) -> Any:
+    """A row's mean, 0 without centring, and r = 1/√(mean square of what is left + eps)."""
+    mean, square = ZERO, ZERO
+    if centre:
+        for j in range(row.size):
+            mean += row[j]
+        mean /= f32(row.size)
+    for j in range(row.size):
+        square += (row[j] - mean) * (row[j] - mean)
+    return mean, ONE / np.sqrt(square / f32(row.size) + eps)
+
+
+def norm_value(x: Any, weight: Any, bias: Any, eps: Any, centre: bool, find: Any, y: Any) -> None:
+    """find (N, 2): for each row's mean and r; so found below, which may have no rows: then they are worked out anew."""
     for i in range(x.shape[0]):
-        mean, square = ZERO, ZERO
-        if centre:
-            for j in range(x.shape[1]):
-                mean += x[i, j]
-            mean /= D
-        for j in range(x.shape[1]):
-            square += (x[i, j] - mean) * (x[i, j] - mean)
-        r = ONE / np.sqrt(square / D + eps)
+        mean, r = normal(x[i], eps, centre)
+        find[i, 0], find[i, 1] = mean, r
         for j in range(x.shape[1]):
             y[i, j] = (x[i, j] - mean) * r * weight[j] + bias[j]
 
 
-def norm_slope(g: Any, x: Any, weight: Any, eps: Any, centre: bool, dx: Any) -> None:
+def norm_slope(g: Any, x: Any, weight: Any, eps: Any, centre: bool, found: Any, dx: Any) -> None:
     D = f32(x.shape[1])
     for i in range(x.shape[0]):
-        mean, square, mean_h, with_c = ZERO, ZERO, ZERO, ZERO
-        if centre:
-            for j in range(x.shape[1]):
-                mean += x[i, j]
-                mean_h += g[i, j] * weight[j]
-            mean /= D
-            mean_h /= D
+        mean, r = normal(x[i], eps, centre) if len(found) == 0 else (found[i, 0], found[i, 1])
+        mean_h, with_c = ZERO, ZERO
         for j in range(x.shape[1]):
-            c = x[i, j] - mean
-            square += c * c
-            with_c += g[i, j] * weight[j] * c
-        r = ONE / np.sqrt(square / D + eps)
+            h = g[i, j] * weight[j]
+            mean_h += h
+            with_c += h * (x[i, j] - mean)
+        mean_h = mean_h / D if centre else ZERO
         slope = r * r * with_c / D
         for j in range(x.shape[1]):
             dx[i, j] = r * (g[i, j] * weight[j] - mean_h - (x[i, j] - mean) * slope)
 
 
-def norm_weight(g: Any, x: Any, eps: Any, centre: bool, dw: Any) -> None:
+def norm_weight(g: Any, x: Any, eps: Any, centre: bool, found: Any, dw: Any) -> None:
     """dw: zeros."""
-    D = f32(x.shape[1])
     for i in range(x.shape[0]):
-        mean, square = ZERO, ZERO
-        if centre:
-            for j in range(x.shape[1]):
-                mean += x[i, j]
-            mean /= D
-        for j in range(x.shape[1]):
-            square += (x[i, j] - mean) * (x[i, j] - mean)
-        r = ONE / np.sqrt(square / D + eps)
+        mean, r = normal(x[i], eps, centre) if len(found) == 0 else (found[i, 0], found[i, 1])
         for j in range(x.shape[1]):
             dw[j] += g[i, j] * (x[i, j] - mean) * r
 
 
 def weights_of(x: Any, allowed: Any) -> None:
-    """The softmax of x (B, H, T, S) in its place; allowed likewise, or 1 for any of B, H, T: 0 gets no share."""
+    """The softmax of x (B, H, T, S) in its place; allowed likewise, or 1 for any of B, H, T: 0 gets no share.
+
+    A row that reaches +inf gets NaN there, and no share elsewhere: as inf / inf and e / inf are.
+    """
     B, H, T, _ = allowed.shape
+    tops = np.empty(x.shape[2], np.float32)
     for b in range(x.shape[0]):
         for h in range(x.shape[1]):
             for t in range(x.shape[2]):
-                share_out(x[b, h, t], allowed[b if B > 1 else 0, h if H > 1 else 0, t if T > 1 else 0])
+                tops[t] = lowered(x[b, h, t], allowed[b if B > 1 else 0, h if H > 1 else 0, t if T > 1 else 0])
+            numbers = x[b, h].reshape(-1)  # of all rows: a short one leaves little to work out side by side
+            for i in range(numbers.size):
+                numbers[i] = exponential(numbers[i])
+            for t in range(x.shape[2]):
+                if tops[t] != INF:
+                    share_out(x[b, h, t])
 
 
-def share_out(row: Any, allowed: Any) -> None:
-    """A row that reaches +inf gets NaN there, and no share elsewhere: as inf / inf and e / inf are."""
+def lowered(row: Any, allowed: Any) -> Any:
+    """A row less its top, which is returned; -inf where nothing is allowed."""
     for j in range(row.size):
         row[j] = row[j] if allowed[j] != ZERO else -INF
     top = highest(row)
-    if top == INF:
-        for j in range(row.size):
-            row[j] = row[j] - row[j] if row[j] == INF else (ZERO if row[j] == row[j] else row[j])
-        return
     shift = ZERO if top == -INF else top
+    for j in range(row.size):
+        row[j] -= shift
+    return top
+
+
+def share_out(row: Any) -> None:
+    """Numbers >= 0 as shares of their sum, 0 if all are 0."""
     total = ZERO
     for j in range(row.size):
-        e = exponential(row[j] - shift)
-        row[j] = e
-        total += e
+        total += row[j]
     scale = ONE / (total if total != ZERO else ONE)
     for j in range(row.size):
         row[j] *= scale
@@ -192,7 +196,8 @@ def adam_compiled(w: Any, g: Any, m: Any, v: Any, betas: Any, eps: float, rate: 
     return True
 
 
-SCALARS = (exponential, share_below, highest, share_out)  # what loops call; each calls only those before it
+# What loops call; each calls only those before it.
+SCALARS = (exponential, share_below, highest, lowered, share_out, normal)
 LOOPS = (relu_value, where_positive, gelu_value, gelu_slope, norm_value, norm_slope, norm_weight, weights_of, adam)
 
 

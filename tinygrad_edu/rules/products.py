@@ -31,7 +31,7 @@ def matmul_left(g: Any, x_shape: Any, y: Any) -> Any:
     if len(x_shape) == 1:
         return (y @ g[..., None])[..., 0]
     if y.ndim == 2 < len(x_shape):
-        return np.reshape(np.reshape(g, (rows_of(g.shape), g.shape[-1])) @ mT(y), x_shape)
+        return (g.reshape(rows_of(g.shape), g.shape[-1]) @ mT(y)).reshape(x_shape)
     return g @ mT(y)
 
 
@@ -43,7 +43,7 @@ def matmul_right(g: Any, x: Any, y_shape: Any) -> Any:
         return (mT(x) @ g[..., None])[..., 0]
     if len(y_shape) == 2 < x.ndim:
         rows = rows_of(x.shape)
-        return mT(np.reshape(x, (rows, x.shape[-1]))) @ np.reshape(g, (rows, g.shape[-1]))
+        return mT(x.reshape(rows, x.shape[-1])) @ g.reshape(rows, g.shape[-1])
     return mT(x) @ g
 
 
