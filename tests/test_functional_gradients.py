@@ -53,7 +53,7 @@ CASES = {
 
 
 def sized(test):
-    return settings(max_examples=15)(given(seed=SEEDS, n=SIZES, m=SIZES, k=SIZES)(test))
+    return settings(max_examples=8)(given(seed=SEEDS, n=SIZES, m=SIZES, k=SIZES)(test))
 
 
 def slope(f, xs, vs):

@@ -25,7 +25,7 @@ KINDS = [
     if not (kind[2] == "first" and kind[3])
 ]
 kinds = st.sampled_from(KINDS)
-some = settings(max_examples=25)
+some = settings(max_examples=16)
 
 
 def model_of(kind, seed, **choices):
