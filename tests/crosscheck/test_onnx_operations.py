@@ -12,7 +12,7 @@ from calls.checks import inner, normal
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor, gradients
+from tinygrad_edu import Tensor, grad, gradients
 from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.onnx import counterparts, to_onnx
 
@@ -152,6 +152,15 @@ def test_constants_are_stored_once_and_dead_nodes_not_at_all():
     model = to_onnx(f, x, names=["x"])
     assert [node.op_type for node in model.graph.node] == ["Mul", "Add", "Tanh", "Add", "Identity"]
     assert len(model.graph.initializer) == 1 and [each.name for each in model.graph.input] == ["x"]
+
+
+def test_a_gradient_of_a_gradient_takes_its_inputs_as_they_are():
+    """Each time that a function is differentiated it gets its inputs anew: no product with 1, and no node at all."""
+    inner = grad(lambda x: np.sum(np.tanh(x) * x))
+    model = to_onnx(grad(lambda x: np.sum(inner(x) ** 2)), x, names=["x"])
+    first = model.graph.node[0]
+    assert (first.op_type, list(first.input)) == ("Tanh", ["x"])
+    assert [node.op_type for node in model.graph.node].count("Identity") == 1  # which names the output
 
 
 def test_inputs_are_given_back_unchanged_and_names_must_fit():

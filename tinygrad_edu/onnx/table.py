@@ -107,7 +107,7 @@ SHAPES = frozenset((
 TABLE: dict[Any, Entry | str] = {
     # Arithmetic
     np.add: same("Add"), np.subtract: same("Sub"), np.multiply: same("Mul"), np.divide: same("Div"),
-    np.negative: same("Neg"), np.positive: same("Identity"), np.reciprocal: same("Reciprocal"),
+    np.negative: same("Neg"), np.positive: lambda o, z, x: o.cast(x, z.dtype), np.reciprocal: same("Reciprocal"),
     np.square: lambda o, z, x: o("Mul", x, x), np.remainder: by.remainder, np.floor_divide: by.floor_divide,
     np.fmod: same("Mod", fmod=1), np.power: same("Pow"), np.float_power: same("Pow"), np.ldexp: by.ldexp,
     np.sqrt: same("Sqrt"), root_of_squares: same("Sqrt"), np.cbrt: by.cbrt, np.absolute: same("Abs"),
