@@ -110,7 +110,7 @@ class Traced:
 def fresh(x: Any, name: str) -> Tensor:
     """A new input with x's values: still connected to x if x is tracked, so that derivatives nest."""
     if isinstance(x, Tensor) and x.requires_grad and is_recording():
-        copied: Tensor = np.positive(x)
+        copied: Tensor = +x
         return copied
     try:
         out = Tensor(x.detach() if isinstance(x, Tensor) else x)
