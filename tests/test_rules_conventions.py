@@ -236,32 +236,7 @@ def test_erf_keeps_the_dtype_and_nan():
     assert np.isnan(erf(np.float64(np.nan)))
 
 
-# Every set of axes
-
-
-def sets_of_axes(ndim):
-    """None, every axis from both ends, every set in every order."""
-    yield None
-    yield from range(-ndim, ndim)
-    for count in range(1, ndim + 1):
-        for axes in itertools.permutations(range(ndim), count):
-            yield axes
-            yield tuple(k - ndim for k in axes)
-
-
-REDUCTIONS = (np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.ptp, np.median, np.average, np.nansum,
-              np.nanmean)  # fmt: skip
-
-
-@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (2, 2, 2)], ids=str)
-@pytest.mark.parametrize("function", REDUCTIONS, ids=lambda function: function.__name__)
-def test_every_set_of_axes_kept_or_not_differentiates(function, shape):
-    rng = np.random.default_rng(sum(shape))
-    x = (rng.permutation(int(np.prod(shape))) * 0.5 + 0.3).reshape(shape)
-    for axis, keepdims in itertools.product(sets_of_axes(len(shape)), (False, True)):
-        call = Call(function, (x,), {"axis": axis, "keepdims": keepdims})
-        checks.assert_value_is_numpys(call, exact=False)
-        assert checks.first_derivative_is_judged(call, rng), call
+# Every order of axes; every set of them is in test_exhaustive_axes.py
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (2, 2, 2)], ids=str)
