@@ -7,9 +7,7 @@ import operator
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, calls, checks, key_of, takes_squares
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from calls import OPERATIONS, checks, drawn, key_of, takes_squares
 
 from tinygrad_edu import Tensor, functional, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from tinygrad_edu.errors import CotangentError, DtypeError
@@ -58,14 +56,10 @@ def gradients_of(call, arrays):
 def test_any_mixture_of_floats_promotes_as_numpys_and_gradients_come_back_in_their_own(operation):
     """Each array in each of the four kinds, and beside it others of the same or one, two or three kinds on."""
 
-    @settings(max_examples=3)
-    @given(call=calls(operation), stride=st.integers(0, 3))
-    def check(call, stride):
+    for stride, call in enumerate(drawn(operation, 4)):
         for first in range(4 if call.arrays else 1):
             kinds = [FLOATS[(first + stride * place) % 4] for place in range(len(call.arrays))]
             assert_promotes(operation, call, [np.asarray(*pair) for pair in zip(call.arrays, kinds, strict=True)])
-
-    check()
 
 
 def assert_promotes(operation, call, arrays):
@@ -91,14 +85,9 @@ PARTICULAR = {"interp", "trapezoid"}
 @each_operation
 def test_whole_numbers_beside_a_tensor_count_at_their_value_and_promote_as_numpys(operation):
     """minimum(x, y) asked whether -x > -y: -1 is 255 in uint8, and the gradient went the wrong way."""
-
-    @settings(max_examples=3)
-    @given(call=calls(operation), place=st.integers(0, 7))
-    def check(call, place):
+    for place, call in enumerate(drawn(operation, 4)):
         for kind in WHOLE if len(call.arrays) > 1 else ():
             assert_counts(operation, call, place % len(call.arrays), kind)
-
-    check()
 
 
 def assert_counts(operation, call, k, kind):

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from calls import OPERATIONS, Call, calls, checks, key_of
+from calls import OPERATIONS, Call, checks, drawn, key_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,13 +270,9 @@ def test_one_tensor_in_both_places_collects_both_shares(operation, seed, ndim):
     "operation", [o for o in OPERATIONS if isinstance(o, Primitive) and o.elementwise], ids=lambda o: o.name
 )
 def test_what_is_declared_elementwise_has_the_shape_that_its_arrays_broadcast_to(operation):
-    @settings(max_examples=5)
-    @given(call=calls(operation))
-    def check(call):
+    for call in drawn(operation, 5):
         arrays = [leaf for leaf in call.leaves if isinstance(leaf, np.ndarray)]
         assert [y.shape for y in call(*call.arrays)] == [np.broadcast_shapes(*[a.shape for a in arrays])]
-
-    check()
 
 
 @pytest.mark.parametrize("operation", ELEMENTWISE, ids=lambda operation: operation.name)

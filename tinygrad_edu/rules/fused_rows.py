@@ -169,7 +169,8 @@ def norm_value(x: Any, weight: Any, bias: Any, eps: float, centre: bool, find: A
 
 def norm_and_found(x: Any, weight: Any, bias: Any, eps: float, centre: bool) -> tuple[Any, Any]:
     """The norm; and each row's mean and r, which its slopes need: two numbers of many."""
-    found = np.empty((*x.shape[:-1], 2), x.dtype) if type(x) is np.ndarray else None
+    plain = type(x) is np.ndarray and x.dtype.kind == "f"  # whole numbers would cut r off
+    found = np.empty((*x.shape[:-1], 2), x.dtype) if plain else None
     return norm_value(x, weight, bias, eps, centre, found), found
 
 
