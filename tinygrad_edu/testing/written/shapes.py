@@ -55,7 +55,7 @@ def moveaxis(d: Draw) -> Call:
 
 
 def squeeze(d: Draw) -> Call:
-    shape = tuple(d.pick(1, 1, 2) for _ in range(d.pick(1, 2, 3)))
+    shape = tuple(d.pick(1, 2, 2) for _ in range(d.pick(1, 2, 3)))
     ones = [k - len(shape) if d.flag() else k for k, size in enumerate(shape) if size == 1]
     choices = [None, tuple(ones), *ones]
     return Call(np.squeeze, (d.array(shape),), d.options(axis=choices))
