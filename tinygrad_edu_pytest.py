@@ -54,6 +54,9 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., GradReport]:
 
     profile = PROFILES[request.config.getoption("--gradcheck")]
     marker = request.node.get_closest_marker("gradcheck")
+    if marker is not None and marker.args:
+        said = ", ".join(map(repr, marker.args))
+        pytest.fail(f"@pytest.mark.gradcheck({said}): options go by name, such as order=2", pytrace=False)
     defaults = {} if marker is None else dict(marker.kwargs)
 
     def check(f: Callable[..., Any], *inputs: Any, **options: Any) -> GradReport:

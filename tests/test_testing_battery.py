@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import primitive
+from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.primitive import NONZERO, POSITIVE
 from tinygrad_edu.testing import GradientError, arrays, by_hand, gradient_test, shapes
 from tinygrad_edu.testing.__main__ import main
@@ -64,6 +65,12 @@ def test_the_battery_makes_tests_that_pytest_knows():
 def test_a_wrong_rule_fails_its_battery(wrong):
     with pytest.raises(GradientError, match=f"gradcheck of {wrong.__name__}: wrong"):
         gradient_test()(wrong)()
+
+
+@pytest.mark.parametrize("input", [half_a_sum, np.ones(2)], ids=["a function", "an array"])
+def test_a_decorator_without_its_brackets_makes_no_test_that_nobody_runs(input):
+    with pytest.raises(UnsupportedError, match=r"is no strategy\. It takes one for each argument.*@gradient_test\(\)"):
+        gradient_test(input)
 
 
 def test_deeper_profiles_find_what_only_the_second_order_shows():

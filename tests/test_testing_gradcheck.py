@@ -1,5 +1,7 @@
 """The checker is checked: right gradients pass, wrong ones are named, and what cannot be told is said to be so."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -283,6 +285,41 @@ def test_calls_that_make_no_sense_say_why():
         gradcheck(tanh_layer, X, W, cotangent=np.ones(2))
     with pytest.raises(UnsupportedError, match="order=2: its vjp cannot differentiate its own pullback"):
         gradcheck(tanh_layer, X, W, order=2, vjp=lambda f, *xs: by_hand(tanh_layer_backward)(f, *map(np.asarray, xs)))
+    with pytest.raises(NotTrackedError, match=r"<lambda>, test_testing_gradcheck.py:\d+: it returned NoneType"):
+        gradcheck(lambda x: None, X)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"order": 3}, "order=3; it is 1 or 2"),
+        ({"method": "centre"}, "method='centre'; it is one of auto, central, complex, longdouble"),
+        ({"directions": 0}, "directions=0; along none, nothing is judged"),
+        ({"directions": "all"}, "directions='all'"),
+        ({"vjp": 3}, "vjp is int, where a function belongs"),
+        ({"unreliable": "maybe"}, "unreliable='maybe'; it is 'raise' or 'ignore'"),
+    ],
+)
+def test_options_under_which_nothing_would_be_judged_are_refused(options, told):
+    with pytest.raises(UnsupportedError, match=re.escape(told)):
+        assert_gradients(tanh_layer, X, W, **options)
+
+
+def test_what_is_no_function_is_refused_and_so_is_an_input_by_name():
+    with pytest.raises(UnsupportedError, match="f is float, where a function belongs"):
+        gradcheck(0.5, X)
+    with pytest.raises(NotTrackedError, match="wrt='x'"):
+        gradcheck(np.tanh, X, wrt="x")
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_overflows_at_x_is_left_open_and_the_rest_is_judged():
+    """exp(710) is inf, as it is a little beside: no difference tells its slope."""
+    report = gradcheck(np.exp, np.array([710.0, 1.0]))
+    assert [check.verdict for check in report.checks] == ["unreliable", "ok"]
+    assert "is not finite at x: its slope cannot be measured" in report.checks[0].note
+    twice = by_hand(lambda g, x: 2.0 * g * np.exp(x))
+    assert gradcheck(np.exp, np.array([710.0, 1.0]), vjp=twice, manners=False).checks[1].verdict == "wrong"
 
 
 # Reading it

@@ -61,6 +61,29 @@ def test_a_marker_gives_options(pytester):
     pytester.runpytest_inprocess("--strict-markers").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("mark", "call", "told"),
+    [
+        ("2", "np.tanh, np.ones(2)", "*mark.gradcheck(2): options go by name, such as order=2*"),
+        ("ordr=2", "np.tanh, np.ones(2)", "*unexpected keyword argument 'ordr'*"),
+        ("order=3", "np.tanh, np.ones(2)", "*order=3; it is 1 or 2*"),
+        ("wrt=5", "np.tanh, np.ones(2)", "*wrt=5, but there are 1 inputs*"),
+        ("", "0.5, np.ones(2)", "*f is float, where a function belongs*"),
+        ("", "np.tanh", "*no input is a float array (inputs: none)*"),
+    ],
+)
+def test_a_mistake_in_a_marker_or_a_call_is_one_clear_error(pytester, mark, call, told):
+    pytester.makepyfile(f"""
+        import numpy as np, pytest
+        @pytest.mark.gradcheck({mark})
+        def test_it(gradcheck):
+            gradcheck({call})
+    """)
+    result = pytester.runpytest_inprocess("--strict-markers")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([told])
+
+
 def test_the_profile_is_chosen_on_the_command_line(pytester):
     pytester.makepyfile("""
         import numpy as np

@@ -12,7 +12,6 @@ from planting import like, planted_rule
 from tinygrad_edu import Tensor
 from tinygrad_edu.operation import Primitive
 
-
 ROUNDED = 1e-13  # of numbers around 1: what is left of a derivative that is 0
 
 

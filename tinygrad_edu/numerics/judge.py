@@ -260,4 +260,6 @@ def turns_in_the_last_digits(line: Line, claimed: float) -> bool:
 
 
 def told(line: Line, claimed: float, found: Estimate, allowed: float, verdict: Verdict, note: str = "") -> Judgement:
+    if verdict == "wrong" and line.moves_what_is_not_finite:
+        verdict, note = "unreliable", "an output that depends on this is not finite at x: its slope cannot be measured"
     return Judgement(claimed, found.value, found.error, allowed, found.step, line.evaluations, verdict, note)

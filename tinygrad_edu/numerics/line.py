@@ -103,6 +103,11 @@ class Line:
         return any(bool(np.any(moves)) for moves in self.moves)
 
     @property
+    def moves_what_is_not_finite(self) -> bool:
+        """Is an output inf or NaN at x that was seen to be another number elsewhere? What it moves by, nobody knows."""
+        return any(bool(np.any(m & ~np.isfinite(y))) for m, y in zip(self.moves, self.outputs, strict=True))
+
+    @property
     def is_finite(self) -> bool:
         """Is any output that counts finite at x? Where none counts, there is nothing that is not."""
         counted = [y[w != 0] for w, y in zip(self.weights, self.outputs, strict=True)]

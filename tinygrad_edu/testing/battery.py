@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tinygrad_edu.errors import UnsupportedError
 from tinygrad_edu.operation import Primitive
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.testing.call import Call
@@ -38,6 +39,14 @@ def gradient_test(
         def test_scaled_logarithm(x, scale):
             return scale * np.log(x)
     """
+
+    for each in inputs:
+        if not isinstance(each, st.SearchStrategy):
+            name = getattr(each, "__name__", type(each).__name__)
+            raise UnsupportedError(
+                f"gradient_test: {name} is no strategy. It takes one for each argument, such as arrays(()), or none: "
+                "gradient_test()(f), or @gradient_test() above f"
+            )
 
     def decorate(f: Callable[..., Any]) -> Callable[[], None]:
         drawn = st.tuples(*inputs).map(lambda args: Call(f, args)) if inputs else derived(f)

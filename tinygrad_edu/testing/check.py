@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.errors import ShapeError, UnsupportedError
 from tinygrad_edu.numerics.judge import AT_A_KINK, Method
 from tinygrad_edu.testing.alone import local_reports
 from tinygrad_edu.testing.blame import explained
@@ -52,6 +52,7 @@ def gradcheck(
         report = gradcheck(lambda x: np.tanh(x) * x, np.array([0.5, -2.0]))
         print(report)
     """
+    refuse_what_makes_no_sense(f, order, method, directions, vjp)
     subject = Subject(f, inputs, wrt, vjp)
     rng = np.random.default_rng(seed)
     weights = subject.cotangents(cotangent, rng)
@@ -86,10 +87,25 @@ def assert_gradients(
     unreliable: what to do where differences cannot tell; "ignore" where thousands of drawn cases are checked.
     """
     __tracebackhide__ = True
+    if unreliable not in ("raise", "ignore"):
+        raise UnsupportedError(f"assert_gradients: unreliable={unreliable!r}; it is 'raise' or 'ignore'")
     report = gradcheck(f, *inputs, **options)
     if report.verdict == "wrong" or (report.verdict == "unreliable" and unreliable == "raise"):
         raise GradientError(report)
     return report
+
+
+def refuse_what_makes_no_sense(f: Any, order: Any, method: Any, directions: Any, vjp: Any) -> None:
+    """Raise UnsupportedError for options under which nothing, or something else, would be judged."""
+    for name, value in (("f", f), ("vjp", vjp)):
+        if not (callable(value) or (name == "vjp" and value is None)):
+            raise UnsupportedError(f"gradcheck: {name} is {type(value).__name__}, where a function belongs")
+    if order not in (1, 2):
+        raise UnsupportedError(f"gradcheck: order={order!r}; it is 1 or 2: for more, check grad(f)")
+    if method not in get_args(Method):
+        raise UnsupportedError(f"gradcheck: method={method!r}; it is one of {', '.join(get_args(Method))}")
+    if directions is not None and not (isinstance(directions, int) and directions > 0):
+        raise UnsupportedError(f"gradcheck: directions={directions!r}; along none, nothing is judged; None, or some")
 
 
 def as_second(check: Check) -> Check:

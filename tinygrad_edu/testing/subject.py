@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,12 @@ class Subject:
             raise DtypeError(f"gradcheck of {self.name}: no input is a float array (inputs: {kinds}); pass floats")
         self.arrays = [np.array(plain(self.leaves[k]), dtype) for k in self.places]
         self.wanted = wanted_places(every, self.places, wrt, len(inputs), self.name)
+
+    @property
+    def where(self) -> str:
+        """`, lesson.py:41`, where f is defined; "" for what Python did not compile."""
+        code = getattr(getattr(self.f, "function", self.f), "__code__", None)
+        return "" if code is None else f", {os.path.basename(code.co_filename)}:{code.co_firstlineno}"
 
     def arguments(self, arrays: Sequence[Any]) -> list[Any]:
         """The inputs as f takes them, with `arrays` in the places of the float leaves."""
@@ -99,6 +106,12 @@ class Subject:
     def cotangents(self, given: Any, rng: np.random.Generator) -> Arrays:
         """One weight for each output: as given, or drawn; zero for outputs that are no floats."""
         outputs = [np.asarray(y) for y in self.evaluate(*self.arrays)[0]]
+        for y in outputs:
+            if y.dtype.kind not in "fciub":
+                raise NotTrackedError(
+                    f"gradcheck of {self.name}{self.where}: it returned {type(y[()]).__name__}, which is no number; "
+                    "return an array, a Tensor, or a nest of them"
+                )
         if given is None:
             return [rng.standard_normal(y.shape) * (y.dtype.kind == "f") for y in outputs]
         weights = [np.asarray(plain(w), np.float64) for w in flatten(given)[0]]
@@ -138,7 +151,7 @@ def wanted_places(
     if wrt is None:
         return list(range(len(places)))
     numbers = [wrt] if isinstance(wrt, int) else list(wrt)
-    if any(not -count <= number < count for number in numbers):
+    if any(not isinstance(number, int) or not -count <= number < count for number in numbers):
         raise NotTrackedError(f"gradcheck of {name}: wrt={wrt!r}, but there are {count} inputs, numbered from 0")
     starts = tuple(f"inputs[{number % count}]" for number in numbers)
     wanted = [k for k, place in enumerate(places) if every[place].startswith(starts)]
