@@ -1,11 +1,12 @@
 """Edges of single operations that no drawn call comes near."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, functional, gradients
+from tinygrad_edu import Tensor, definitions, functional, gradients
 from tinygrad_edu.errors import UnsupportedError
 
 
@@ -37,12 +38,15 @@ def test_convolve_takes_sequences_only(shapes):
 
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("f", [np.cumprod, np.cumsum, np.prod, np.sum])
-def test_of_one_element_a_running_product_is_another_tensor(f, n):
-    """Its `retain_grad` and its name are its own."""
+@pytest.mark.parametrize("axis", [None, 0])
+def test_of_one_element_a_running_product_is_another_tensor(f, n, axis):
+    """Its `retain_grad` and its name are its own; also along an axis, where nothing is laid flat before."""
     x = Tensor(np.full(n, 3.0), requires_grad=True)
-    y = f(x)
-    assert y is not x
-    assert y._node is not x._node
+    for mode in (nullcontext, definitions):
+        with mode():
+            y = f(x, axis=axis)
+        assert y is not x
+        assert y._node is not x._node
 
 
 @pytest.mark.parametrize("x", [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
