@@ -1,6 +1,7 @@
 """What was saved comes back bit for bit; what was damaged is refused by name; a write is whole or did not happen."""
 
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -127,21 +128,21 @@ def test_a_damaged_tensor_is_refused_by_its_name(saved):
                 load_model(saved)
 
 
-@given(place=st.floats(0, 1, exclude_max=True), in_header=st.booleans(), bit=st.integers(0, 7))
-@settings(reuses_the_folder, max_examples=300)
-def test_no_flipped_bit_loads_as_other_numbers(tmp_path, place, in_header, bit):
+def test_no_flipped_bit_loads_as_other_numbers(tmp_path):
+    """Of each byte, header and numbers, two of the bits."""
     path = tmp_path / "one.safetensors"
     tensors = {"some.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(3)}
     save_tensors(path, tensors, {"rate": 0.5})
-    whole = bytearray(path.read_bytes())
-    end = 8 + int.from_bytes(whole[:8], "little") if in_header else len(whole)
-    whole[int(place * end)] ^= 1 << bit
-    path.write_bytes(whole)
-    try:
-        loaded, about = load_tensors(path)
-    except CheckpointError:
-        return
-    assert about["rate"] == 0.5 and all(loaded[n].tobytes() == tensors[n].tobytes() for n in tensors)
+    whole = path.read_bytes()
+    for place, bit in itertools.product(range(len(whole)), (0, 4)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << (place + bit) % 8
+        path.write_bytes(spoilt)
+        try:
+            loaded, about = load_tensors(path)
+        except CheckpointError:
+            continue
+        assert about["rate"] == 0.5 and all(loaded[n].tobytes() == tensors[n].tobytes() for n in tensors)
 
 
 @given(cut=st.floats(0, 1, exclude_max=True))
