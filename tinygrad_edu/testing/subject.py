@@ -39,6 +39,7 @@ class Subject:
         inner = getattr(f, "function", f)  # of a Call, or a partial
         self.name: str = getattr(f, "__name__", "") or getattr(inner, "__name__", type(f).__name__)
         self.leaves, self.rebuild = flatten(list(inputs))
+        self.nested = any(isinstance(each, dict | list | tuple) for each in inputs)
         self.given = [plain(leaf) for leaf in self.leaves]
         every = list(paths_of(list(inputs), "inputs"))
         self.places = [k for k, leaf in enumerate(self.leaves) if is_float(leaf)]
@@ -60,7 +61,7 @@ class Subject:
         leaves = list(self.given)
         for k, array in zip(self.places, arrays, strict=True):
             leaves[k] = array
-        return list(self.rebuild(leaves))
+        return list(self.rebuild(leaves)) if self.nested else leaves
 
     def evaluate(self, *arrays: Any) -> tuple[list[Any], Any]:
         """The outputs as arrays, and the signature of the smooth piece, None where nothing can tell."""

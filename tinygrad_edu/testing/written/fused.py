@@ -46,6 +46,8 @@ def losses(d: Draw) -> Call:
 
 def attention_of(d: Draw) -> Call:
     batch, time, heads, width = d.pick(1, 2), d.pick(1, 2, 3), d.pick(1, 2), d.pick(1, 2)
+    if d.pick(False, False, True):
+        time, heads, width = 3, 1, 1  # a square, where a transposed share has the right shape
     qkv = d.array((batch, time, 3 * heads * width))
     if d.flag():
         return Call(self_attention, (qkv, heads))
