@@ -75,8 +75,10 @@ class State:
         if inner is None:
             if len(self.inner) >= SCOPES:
                 self.inner.clear()
-            path = f"{self.scope}.{name}" if self.scope else name
-            inner = self.but(recording=False) if name is None else self.but(scope=path)
+            if name is None:
+                inner = self.but(recording=False)
+            else:
+                inner = self.but(scope=f"{self.scope}.{name}" if self.scope else name)
             self.inner[name] = inner
         return inner
 
@@ -175,8 +177,7 @@ def definitions() -> Iterator[None]:
 
 def entered(name: str) -> Token[State]:
     """The scope begins; STATE.reset of what is returned ends it. For calls of modules: half the time of a with."""
-    state = STATE.get()
-    return STATE.set(state.inner.get(name) or state.within(name))
+    return STATE.set(STATE.get().within(name))
 
 
 @contextmanager
