@@ -235,13 +235,16 @@ class Primitive(Operation):
     """An operation with derivative rules. Facts: `broadcasts`, `domain` (one each argument), `kinks` (a function of
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative).
 
+    rows: it works along the last axis of its first argument, each row for itself. These arguments, of two axes at most,
+    are the same for all rows; a call with arrays in others mixes them.
+
     beside: the function again, for a call that is recorded: it returns its output and what it found on the way. A rule
     that names `aside` is given that, or None where it runs on tensors or knows the output alone.
     """
 
     __slots__ = (
         "beside", "broadcasts", "defaults", "domain", "elementwise", "fast", "foreign", "forms", "grows", "kinks",
-        "neutral", "parameters", "plans", "rules", "run", "selects", "sequence", "single", "understood",
+        "neutral", "parameters", "plans", "rows", "rules", "run", "selects", "sequence", "single", "understood",
     )  # fmt: skip
     kind = "rule"
 
@@ -260,6 +263,7 @@ class Primitive(Operation):
         selects: bool = False,
         elementwise: bool | None = None,
         beside: Callable[..., Any] | None = None,
+        rows: tuple[str, ...] | None = None,
         lazy: bool = False,
         name: str | None = None,
     ) -> None:
@@ -270,7 +274,7 @@ class Primitive(Operation):
         # The same on plain arrays, in less time: Python's own operator on scalars, a fold without np.sum's questions.
         self.fast = fast or function
         self.run = function if isinstance(function, np.ufunc) else self.fast  # an operator takes no keywords
-        self.selects, self.beside = selects, beside
+        self.selects, self.beside, self.rows = selects, beside, rows
         self.foreign = any(rule is not None and rule.__module__.partition(".")[0] != __package__ for rule in rules)
         self.elementwise = broadcasts if elementwise is None else elementwise
         self.grows = self.elementwise and len(parameters) > 1  # may a result be larger than all it is made of?

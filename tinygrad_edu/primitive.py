@@ -91,6 +91,7 @@ def derivative(
     selects: bool = False,
     elementwise: bool | None = None,
     beside: Callable[..., Any] | None = None,
+    rows: tuple[str, ...] | None = None,
 ) -> Primitive:
     """Declare the derivative rules of a NumPy function, one for each argument; None where there is none.
 
@@ -100,7 +101,7 @@ def derivative(
     neutral: keywords, separated by spaces, that change no derivative. Any keyword that is neither neutral nor named
     by a rule raises UnsupportedError when it is used: a rule that does not know it could only be wrong.
     sequence: the parameter that takes a sequence of arrays; its rule receives the element's number as `i`.
-    beside: see Primitive.
+    beside, rows: see Primitive.
     selects: it leaves some of what it is given aside; an infinite slope there must not turn its zero into a NaN.
 
         derivative(np.exp, lambda g, z: g * z)
@@ -110,7 +111,7 @@ def derivative(
     operation = Primitive(
         function, rules, parameters=names, broadcasts=broadcasts, domain=domain, kinks=kinks,
         neutral=tuple(neutral.split()), sequence=sequence, fast=fast, selects=selects,
-        elementwise=elementwise, beside=beside,
+        elementwise=elementwise, beside=beside, rows=rows,
     )  # fmt: skip
     check_rules(operation)
     enter(function, operation)

@@ -47,7 +47,9 @@ def matmul_right(g: Any, x: Any, y_shape: Any) -> Any:
     return mT(x) @ g
 
 
-derivative(np.matmul, matmul_left, matmul_right, broadcasts=True, elementwise=False, fast=operator.matmul)
+derivative(
+    np.matmul, matmul_left, matmul_right, broadcasts=True, elementwise=False, fast=operator.matmul, rows=("y",)
+)
 
 
 @composite(np.dot)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.tape.recording import Tape
+from tinygrad_edu.tape.rows import without_unread_rows
 from tinygrad_edu.tape.steps import Step, Value, added, values_in
 
 __all__ = ["Miss", "Program", "Row"]
@@ -47,11 +48,13 @@ class Program:
     run(arguments, tensors) gives what the function returned, and the gradients that it left, without leaving them.
     """
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Tape, every_row: bool = True) -> None:
         self.outputs, self.deposits = tape.outputs, tape.deposited
         self.generators = [rng for rng, _ in tape.generators]
         self.settled: set[Value] = {value for value in tape.values if value.kind == "constant" and not value.lives}
         needed = self.needed([step for step in tape.steps if not self.settles(step)])
+        if not every_row:
+            needed = without_unread_rows(needed, [*self.outputs, *[deposit.g for deposit in self.deposits]])
         read = {value for step in needed for value in values_in((step.args, step.keywords))}
         read |= set(values_in([*self.outputs, *[deposit.g for deposit in self.deposits]]))
         read |= {deposit.leaf for deposit in self.deposits}

@@ -134,6 +134,7 @@ class Tape:
         settled = all(each.kind in FIXED for each in needs)
         name = run.__name__ if operation is None else operation.name
         step = Step("forward", name, run, args, keywords)
+        step.operation = operation
         if isinstance(value, np.ndarray | np.generic):
             same = self.find(value)
             if same is not None and same in needs:  # itself, as np.real gives it
@@ -232,6 +233,7 @@ class Tape:
         else:
             args = (arrived, *[self.expressed(kept[k]) for k in needs])
             value = self.back("backward", node, rule, args, about)
+            self.steps[-1].operation, self.steps[-1].argument = plan.operation, argument
         if node in self.chosen and plan.operation.elementwise:
             value = self.back("backward", node, of_selected, (arrived, value), "of_selected")
         if made is not share or plan.foreign:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,9 +38,13 @@ class Step:
                `expected`, else the function would have gone another way
     made       one Value, a tuple of them, or None
     exact      the shape may depend on what is in the arrays: check it
+    operation  what the engine knows of it, or of the operation whose rule, for the argument of that place, it is
     """
 
-    __slots__ = ("args", "exact", "expected", "keywords", "made", "name", "origin", "phase", "run", "scope")
+    __slots__ = (
+        "args", "argument", "exact", "expected", "keywords", "made", "name", "operation", "origin", "phase", "run",
+        "scope",
+    )  # fmt: skip
 
     def __init__(
         self, phase: str, name: str, run: Callable[..., Any], args: Any, keywords: Any = None, expected: Any = None
@@ -47,7 +52,15 @@ class Step:
         self.phase, self.name, self.run, self.args, self.keywords = phase, name, run, args, keywords or {}
         self.expected, self.exact, self.scope = expected, False, STATE.get().scope
         self.made: Any = None
+        self.operation: Any = None
+        self.argument = 0
         self.origin = user_origin(2)
+
+    def but(self, args: Any, made: Any) -> Step:
+        """The same, done to other values."""
+        step = copy.copy(self)
+        step.args, step.made = args, made
+        return step
 
     @property
     def line(self) -> str:
