@@ -15,7 +15,7 @@ from tinygrad_edu import errors
 
 LONGEST = 800  # letters of a line: a number in a file may have thousands of digits
 
-__all__ = ["one_blas_thread", "one_line", "output", "reason", "silence"]
+__all__ = ["one_blas_thread", "one_line", "output", "reason", "set_blas_threads", "silence"]
 
 # package → the extra that brings it
 EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface", "starlette": "play", "uvicorn": "play"}
@@ -24,16 +24,20 @@ EXTRAS = {"tensorboardX": "tensorboard", "tokenizers": "huggingface", "starlette
 def one_blas_thread() -> None:
     """Small matrices lose by a second thread, ten times over when another process wants the core; results are equal.
 
-    Whoever sets OMP_NUM_THREADS or its like has chosen. A BLAS other than NumPy's own OpenBLAS is left alone.
+    Whoever sets OMP_NUM_THREADS or its like has chosen.
     """
-    if any(f"{name}_NUM_THREADS" in os.environ for name in ("OMP", "OPENBLAS", "MKL")):
-        return
+    if not any(f"{name}_NUM_THREADS" in os.environ for name in ("OMP", "OPENBLAS", "MKL")):
+        set_blas_threads(1)
+
+
+def set_blas_threads(count: int) -> None:
+    """How many threads NumPy's own OpenBLAS multiplies matrices on; another BLAS is left alone."""
     package = Path(np.__file__).parent
     for folder in (package.with_name("numpy.libs"), package / ".dylibs"):
         for library in folder.glob("*openblas*"):
             set_threads = getattr(ctypes.CDLL(str(library)), "scipy_openblas_set_num_threads64_", None)
             if set_threads is not None:
-                set_threads(1)
+                set_threads(count)
 
 
 def output() -> TextIO:

@@ -23,7 +23,7 @@ def by_hand(size: Size) -> Any:
 def steps(size: Size, counted: bool = True, **texts: Any) -> Workload:
     """The workload of one size; counted: with its share of the rate of products.
 
-    PyTorch runs on one thread and on all; engines without kernels take no part in W3.
+    PyTorch runs on one thread and on all, and so does the fastest of ours; engines without kernels take no part in W3.
     """
     threads = os.cpu_count() or 1
     built = {
@@ -31,10 +31,21 @@ def steps(size: Size, counted: bool = True, **texts: Any) -> Workload:
         f"{OURS} (captured)": transformers.captured,
         f"{OURS} (compiled)": transformers.compiled,
         f"{OURS} (captured, compiled)": functools.partial(transformers.captured, kernels=True),
+        f"{OURS} (captured, compiled, {threads} threads)": functools.partial(
+            transformers.captured, kernels=True, threads=threads
+        ),
         "NumPy by hand": by_hand,
         "PyTorch": transformers.pytorch,
         f"PyTorch ({threads} threads)": functools.partial(transformers.pytorch, threads=threads),
     }
+    if not size.decoder:
+        fewer = functools.partial(transformers.captured, every_row=False)
+        built |= {
+            f"{OURS} (captured, fewer rows)": fewer,
+            f"{OURS} (captured, fewer rows, compiled)": functools.partial(fewer, kernels=True),
+            f"{OURS} (captured, fewer rows, compiled, {threads} threads)":
+                functools.partial(fewer, kernels=True, threads=threads),
+        }  # fmt: skip
     if not size.pre:
         built |= {
             "JAX jit": transformers.jax_jit, "MyGrad": transformers.mygrad, "HIPS autograd": transformers.autograd,

@@ -114,17 +114,19 @@ def ours(size: Size) -> Run:
     return training(lambda: functional.cross_entropy(model(tokens), targets), lambda loss: loss.backward(), update)
 
 
-def captured(size: Size, kernels: bool = False) -> Run:
+def captured(size: Size, kernels: bool = False, every_row: bool = True, threads: int = 1) -> Run:
     """Ours, recorded once and replayed: there are no phases of forward and backward to tell apart."""
     from tinygrad_edu import capture, compile_kernels, functional, optim
+    from transformer.troubles import set_blas_threads
 
+    set_blas_threads(threads)
     if kernels:
         compile_kernels()
     model = model_of(size)
     optimizer = optim.Adam(model.parameters(), lr=RATE)
     tokens, targets, _ = size.data()
 
-    @capture
+    @capture(exact=every_row)
     def gradient(tokens: Any, targets: Any) -> Any:
         loss = functional.cross_entropy(model(tokens), targets)
         loss.backward()
