@@ -25,6 +25,8 @@ composite(np.astype)(lambda x, dtype: astype(x, dtype))
 
 
 def reshape(a: Any, shape: Any, order: str = "C", **options: Any) -> Any:
+    if type(a) is np.ndarray and order == "C" and not options:
+        return a.reshape(shape)  # np.reshape asks twice as many questions
     return np.reshape(a, shape, in_order("reshape", order), **options)  # type: ignore[call-overload]
 
 
@@ -39,10 +41,10 @@ def in_order(function: str, order: str) -> str:
 
 
 derivative(
-    np.reshape, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), parameters="a shape order",
+    np.reshape, lambda g, a_shape, order="C": reshape(g, a_shape, order), parameters="a shape order",
     neutral="copy shape", fast=reshape,
 )  # fmt: skip
-derivative(np.ravel, lambda g, a_shape, order="C": np.reshape(g, a_shape, order=order), fast=ravel)
+derivative(np.ravel, lambda g, a_shape, order="C": reshape(g, a_shape, order), fast=ravel)
 
 
 def transpose_argument(g: Any, axes: Any = None) -> Any:
