@@ -51,6 +51,8 @@ def test_nests_keep_their_names_and_what_is_no_float_is_held_fixed():
 def test_wrt_chooses_the_inputs():
     assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=1).checks} == {"inputs[1]"}
     assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=(-2,)).checks} == {"inputs[0]"}
+    assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=np.int64(1)).checks} == {"inputs[1]"}
+    assert {check.path for check in gradcheck(tanh_layer, X, W, wrt=np.arange(1)).checks} == {"inputs[0]"}
 
 
 def test_large_inputs_are_judged_along_directions():
