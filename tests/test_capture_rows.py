@@ -205,88 +205,6 @@ def test_an_encoder_works_out_one_position_behind_its_last_attention(defined):
         assert made.count((3, 6, 16)) == made.count((3, 16)) == 4
 
 
-def agrees(f, *arrays):
-    """Does f, captured, give what it gives, with gradients by all of the arrays?"""
-    captured = capture(f, exact=False)
-    with no_refuge():
-        for k in range(4):
-            mine, theirs = ([Tensor(x + 0.1 * k, requires_grad=True) for x in arrays] for _ in range(2))
-            assert same(captured(*mine), f(*theirs))
-            assert all(same(one.grad, other.grad) for one, other in zip(mine, theirs, strict=True))
-    return captured
-
-
-def summed(*outs):
-    loss = sum(np.sum(np.sin(out)) for out in outs)
-    loss.backward()
-    return loss
-
-
-A, B = np.random.default_rng(0).standard_normal((2, 5, 3, 3))
-
-
-def test_a_weight_of_the_shape_that_rows_have_is_no_array_of_rows():
-    agrees(lambda x, w: summed(np.tanh(x @ w)[0:1]), A[0], B[0])
-
-
-def test_one_index_into_arrays_of_several_lengths():
-    agrees(lambda x, y: summed(np.tanh(x)[:, 0], np.exp(y)[:, 0], np.tanh(x)[:, 0]), A, B[:2])
-    agrees(lambda x, y: summed(np.tanh(x)[:, 0], y[:, 0], y[:, 0]), A, A[:, :2])
-    agrees(lambda x: summed(np.tanh(x)[:, 1], np.tanh(x)[:, True]), A)  # 1 == True, and another index
-    agrees(lambda x: summed(np.tanh(np.tanh(x)[:3, :, :])[:, 0]), A[:, :, :2])
-
-
-def test_a_cotangent_that_comes_as_an_argument_is_read_where_it_lies():
-    def f(x, g):
-        out = np.exp(np.tanh(x))[:, 0]
-        out.backward(g)
-        return out
-
-    captured = capture(f, exact=False)
-    with no_refuge():
-        for k in range(4):
-            x, g = Tensor(A + k, requires_grad=True), B[:, 0] + k
-            captured(x, g)
-            expected = np.zeros_like(A)
-            expected[:, 0] = g * (1 - np.tanh(A + k)[:, 0] ** 2) * np.exp(np.tanh(A + k)[:, 0])
-            np.testing.assert_allclose(x.grad.numpy(), expected)
-    assert shapes(captured.latest, "backward").count(A.shape) == 1  # its gradient
-
-
-@primitive(lambda g, by: g * by, broadcasts=True)
-def stretched(x, by=1.0):
-    return x * by
-
-
-def test_arrays_among_the_keywords_keep_all_rows():
-    agrees(lambda x, y: summed(stretched(np.tanh(x), by=np.ones(x.shape))[:, 0], y), A, B)
-
-
-def test_decisions_by_rows_that_nobody_reads_are_asked_again():
-    def f(x):
-        y = np.tanh(x)
-        return y[:, 0] if y[:, 1].sum() > 0 else -y[:, 0]
-
-    captured = capture(f, exact=False)
-    for sign in (1, 1, -1, -1, 1, -1):
-        assert same(captured(sign * np.abs(A)), f(Tensor(sign * np.abs(A))))
-    assert len(captured.programs) == 2
-
-
-def test_random_numbers_are_drawn_for_rows_that_nobody_reads_too():
-    mine, theirs = np.random.default_rng(3), np.random.default_rng(3)
-
-    def f(x, rng):
-        y = functional.dropout(np.tanh(x), 0.5, rng)
-        functional.dropout(x, 0.5, rng)
-        return np.exp(y)[:, 0]
-
-    captured = capture(lambda x: f(x, mine), exact=False)
-    for _ in range(5):
-        assert same(captured(A), f(Tensor(A), theirs))
-    assert captured.latest.generators == [mine]
-
-
 def test_bits_are_kept_unless_one_asks():
     f, x, arrays = made(["linear", "gelu", "linear", "layer norm"], np.s_[:, 0], 0, "more")
     captured = capture(f)
@@ -312,7 +230,7 @@ def test_the_decorator_takes_the_switch_and_copies_keep_it():
     assert not pickle.loads(pickle.dumps(capture(np.tanh, exact=False))).exact
 
 
-@primitive(lambda g: g - g.mean(axis=0), rows=())  # it does mix rows
+@primitive(lambda g: g - g.mean(axis=0), rows={})  # it does mix rows
 def liar(x):
     return x - x.mean(axis=0)
 

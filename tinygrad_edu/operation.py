@@ -235,8 +235,8 @@ class Primitive(Operation):
     """An operation with derivative rules. Facts: `broadcasts`, `domain` (one each argument), `kinks` (a function of
     the arguments whose value tells the smooth pieces apart), `neutral` (keywords that change no derivative).
 
-    rows: it works along the last axis of its first argument, each row for itself. These arguments, of two axes at most,
-    are the same for all rows; a call with arrays in others mixes them.
+    rows: it works along the last axis of its first argument, each row for itself. These arguments, if they have so many
+    axes, are the same for all rows; a call with arrays in others mixes them.
 
     beside: the function again, for a call that is recorded: it returns its output and what it found on the way. A rule
     that names `aside` is given that, or None where it runs on tensors or knows the output alone.
@@ -263,7 +263,7 @@ class Primitive(Operation):
         selects: bool = False,
         elementwise: bool | None = None,
         beside: Callable[..., Any] | None = None,
-        rows: tuple[str, ...] | None = None,
+        rows: Mapping[str, int] | None = None,
         lazy: bool = False,
         name: str | None = None,
     ) -> None:

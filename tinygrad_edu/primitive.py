@@ -91,7 +91,7 @@ def derivative(
     selects: bool = False,
     elementwise: bool | None = None,
     beside: Callable[..., Any] | None = None,
-    rows: tuple[str, ...] | None = None,
+    rows: Mapping[str, int] | None = None,
 ) -> Primitive:
     """Declare the derivative rules of a NumPy function, one for each argument; None where there is none.
 

@@ -225,7 +225,7 @@ def gelu_tanh(x: Any) -> Any:
     lambda g, x_shape, weight: matmul_left(g, x_shape, weight),
     lambda g, x, weight_shape: matmul_right(g, x, weight_shape),
     lambda g: over_rows(g),
-    rows=("weight", "bias"),
+    rows={"weight": 2, "bias": 1},
 )
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x @ weight + bias, all rows of x in one product. x (..., D), weight (D, E), bias (E,) or None."""

@@ -86,7 +86,7 @@ def softmax_slope(g: Any, z: Any) -> Any:
     return dx
 
 
-@primitive(lambda g, z: softmax_slope(g, z), neutral="mask", rows=())
+@primitive(lambda g, z: softmax_slope(g, z), neutral="mask", rows={})
 def softmax(x: Any, mask: Any = None) -> Any:
     """eˣ / Σ eˣ; 0 where mask, boolean, is False, and in a row of nothing but −inf. mask broadcasts to x (..., D)."""
     if mask is not None and type(x) is not np.ndarray:
@@ -110,7 +110,7 @@ def log_softmax_slope(g: Any, z: Any) -> Any:
     return g - share
 
 
-@primitive(lambda g, z: log_softmax_slope(g, z), rows=())
+@primitive(lambda g, z: log_softmax_slope(g, z), rows={})
 def log_softmax(x: Any) -> Any:
     """log (eˣ / Σ eˣ)."""
     return log_softmax_value(x)
@@ -123,7 +123,7 @@ def logsumexp_value(x: Any) -> Any:
     return np.log(s + (s == 0)) + np.where(s == 0, -np.inf, shift).astype(x.dtype, copy=False)
 
 
-@primitive(lambda g, x: g * softmax(x), rows=())
+@primitive(lambda g, x: g * softmax(x), rows={})
 def logsumexp(x: Any) -> Any:
     """log Σ eˣ, (..., 1)."""
     return logsumexp_value(x)
@@ -212,7 +212,7 @@ def weighed(g: Any, x: Any, eps: float, centre: bool, found: Any = None) -> Any:
     lambda g, x, eps=1e-5, aside=None: norm_weight(g, x, eps, True, aside),
     lambda g: over_rows(g),
     beside=lambda x, weight=None, bias=None, eps=1e-5: norm_and_found(x, weight, bias, eps, True),
-    rows=("weight", "bias"),
+    rows={"weight": 1, "bias": 1},
 )
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """(x − mean) / √(var + eps) · weight + bias. weight, bias (D,) or None."""
@@ -223,7 +223,7 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) 
     lambda g, x, weight=None, eps=1e-5, aside=None: norm_slope(g, x, weight, eps, False, aside),
     lambda g, x, eps=1e-5, aside=None: norm_weight(g, x, eps, False, aside),
     beside=lambda x, weight=None, eps=1e-5: norm_and_found(x, weight, None, eps, False),
-    rows=("weight",),
+    rows={"weight": 1},
 )
 def rms_norm(x: Any, weight: Any = None, eps: float = 1e-5) -> Any:
     """x / √(mean x² + eps) · weight. weight (D,) or None."""

@@ -48,7 +48,7 @@ def matmul_right(g: Any, x: Any, y_shape: Any) -> Any:
 
 
 derivative(
-    np.matmul, matmul_left, matmul_right, broadcasts=True, elementwise=False, fast=operator.matmul, rows=("y",)
+    np.matmul, matmul_left, matmul_right, broadcasts=True, elementwise=False, fast=operator.matmul, rows={"y": 2}
 )
 
 

@@ -236,10 +236,13 @@ class Tape:
             self.steps[-1].operation, self.steps[-1].argument = plan.operation, argument
         if node in self.chosen and plan.operation.elementwise:
             value = self.back("backward", node, of_selected, (arrived, value), "of_selected")
+        if value is not arrived:
+            value.shape, value.dtype = np.shape(made), getattr(made, "dtype", value.dtype)
         if made is not share or plan.foreign:
             over = node.shape if plan.operation.elementwise else None
             args = (value, target.shape, target.dtype, over, plan.operation.broadcasts)
             value = self.back("backward", node, fitted_as, args, "fitted_as")
+            value.shape, value.dtype = share.shape, share.dtype
         if plan.foreign:
             value = self.back("backward", node, refuse_nan, (value,), "refuse_nan")
         value.shape, value.dtype = share.shape, share.dtype

@@ -6,6 +6,7 @@ picked before it as after it. So the index moves up, from the result to the argu
 that mixes rows; on the way back, a cotangent that is zero outside the index is worked out inside it alone.
 
 What mixes no rows is known from the operations' facts: `elementwise`, and `rows`, the arguments that all rows share.
+What the user does with a cotangent that has come back is no rule, and has to see all of its zeros.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tinygrad_edu.backward import fitted_as, of_selected
 from tinygrad_edu.operation import needs_of
 from tinygrad_edu.primitive import registry
 from tinygrad_edu.rules.indexing import getitem
-from tinygrad_edu.tape.steps import Step, Value, values_in
+from tinygrad_edu.tape.steps import Step, Value, refuse_nan, values_in
 
 __all__ = ["without_unread_rows"]
 
@@ -75,13 +76,15 @@ def place_of(step: Step) -> tuple[Any, Shape]:
 class Picking:
     """The index of one step, moved up through all of them.
 
-    few     by value, another that holds its picked rows alone. A cotangent that has one is zero everywhere else.
+    few     by value, another that holds its picked rows alone. A cotangent that has one is zero everywhere else
+    given   those among them that are a cotangent's from the beginning
     """
 
     def __init__(self, step: Step) -> None:
         self.step, self.picked = step, step.made.shape[:-1]
         self.index, self.lead = place_of(step)
         self.few: dict[Value, Value] = {}
+        self.given: set[Value] = set()
         self.spread: Any = None  # the step on the way back that puts picked rows among zeros
 
     def applied(self, steps: list[Step], results: list[Any]) -> list[Step]:
@@ -109,13 +112,17 @@ class Picking:
     def backward(self, steps: list[Step]) -> Iterator[Step]:
         sparse: set[Value] = set()
         for step in steps:
-            if self.is_like(step):
-                self.few.setdefault(step.args[0], step.made)
             g: Any = step.args[0] if step.args else None
-            if self.scatters(step):
+            if self.is_like(step):
+                first = self.few.setdefault(g, step.made)
+                if first is not step.made:  # they are picked already
+                    yield step.but((first, ...), step.made)
+                    continue
+            elif self.scatters(step):
                 self.few[step.made], self.spread = g, step
                 sparse.add(step.made)
-            elif isinstance(g, Value) and g in sparse:
+                self.given.add(step.made)
+            elif step.phase in ("backward", "sum") and isinstance(g, Value) and g in sparse:
                 found = self.inside(step, sparse)
                 if found is not None:
                     yield from found
@@ -135,7 +142,7 @@ class Picking:
 
     def inside(self, step: Step, sparse: set[Value]) -> list[Step] | None:
         """A step on the way back, of a cotangent that is zero elsewhere, for the picked rows; None if it cannot be."""
-        if step.phase == "sum" or step.run is of_selected:
+        if step.phase == "sum" or step.run in (of_selected, refuse_nan):
             args = tuple(self.few[each] for each in step.args) if sparse.issuperset(step.args) else None
         elif step.run is fitted_as:
             args = self.fitting(step.args)
@@ -143,7 +150,10 @@ class Picking:
             args = self.pulling(step)
         if args is None:
             return None
-        if not (self.whole(step.made) and (step.argument == 0 or elementwise(step))):
+        of_rows = step.argument == 0 or elementwise(step)
+        if of_rows and getattr(step.operation, "rows", None) is not None and not self.whole(step.made):
+            return None
+        if not (of_rows and self.whole(step.made)):
             return [step.but(args, step.made)]  # a sum over the rows
         few = self.rows_of(step.made)
         sparse.add(step.made)
@@ -168,6 +178,8 @@ class Picking:
         for arg in step.args:
             if self.whole(arg):
                 args.append(self.rows_of(arg))
+            elif isinstance(arg, tuple) and len(arg) == len(self.lead) + 1 and arg[:-1] == self.lead:
+                args.append(self.some(arg))  # a shape
             elif all(len(value.shape) <= 1 for value in values_in(arg)):
                 args.append(arg)
             else:
@@ -187,9 +199,11 @@ class Picking:
                     return None
                 arg = self.rows_of(arg)
             elif name == f"{x}_shape":
+                if len(arg) != len(self.lead) + 1 or arg[:-1] != self.lead:
+                    return None
                 arg = self.some(arg)
             elif name.removesuffix("_shape") in tables:
-                if arg is not None and len(getattr(arg, "shape", arg)) > 2:
+                if arg is not None and len(getattr(arg, "shape", arg)) != tables[name.removesuffix("_shape")]:
                     return None
             elif isinstance(arg, Value):
                 return None
@@ -206,7 +220,9 @@ class Picking:
         def lacks(value: Value) -> bool:
             """Are its picked rows read, and made by nothing yet?"""
             few = self.few.get(value)
-            return few is not None and few.kind == "made" and few in read and few not in there
+            if few is None or few.kind != "made" or value in self.given:
+                return False
+            return few in read and few not in there
 
         kept: list[Step] = []
         for step in reversed(steps):
