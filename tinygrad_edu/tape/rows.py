@@ -150,10 +150,7 @@ class Picking:
             args = self.pulling(step)
         if args is None:
             return None
-        of_rows = step.argument == 0 or elementwise(step)
-        if of_rows and getattr(step.operation, "rows", None) is not None and not self.whole(step.made):
-            return None
-        if not (of_rows and self.whole(step.made)):
+        if not (self.whole(step.made) and (step.argument == 0 or elementwise(step))):
             return [step.but(args, step.made)]  # a sum over the rows
         few = self.rows_of(step.made)
         sparse.add(step.made)
