@@ -280,7 +280,7 @@ class Primitive(Operation):
         self.grows = self.elementwise and len(parameters) > 1  # may a result be larger than all it is made of?
         self.defaults: dict[str, Any] = {}
         for rule in rules:
-            if rule is not None:
+            if rule is not None and rule.__defaults__:
                 self.defaults.update(defaults_of(rule))
         # May it be called with one array and nothing else? Then all that its rule needs is there.
         self.single = not (sequence or beside or self.foreign or getattr(function, "nin", 1) > 1)
