@@ -102,10 +102,10 @@ def same(one, other):
 def no_refuge():
     """A program without the rows, if it were wrong, would be hidden: the one with all rows would run in its place."""
 
-    def surely(program, tape, tensors):
-        found = trust.sparing(program, tape, tensors)
-        assert found.source == Program(tape, every_row=False).source
-        return found
+    def surely(program, tape, tensors, found):
+        trusted = trust.sparing(program, tape, tensors, found)
+        assert trusted.source == Program(tape, every_row=False).source
+        return trusted
 
     with mock.patch("tinygrad_edu.tape.captured.sparing", surely):
         yield

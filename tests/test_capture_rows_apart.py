@@ -117,14 +117,14 @@ def test_a_program_knows_the_shape_and_dtype_of_each_of_its_arrays(exact):
 def test_what_is_picked_twice_is_picked_once():
     def f(x):
         y = np.tanh(np.exp(x))
-        return summed(y[:, 0], y[:, 0] * 2), y[:, 0]
+        return summed(y[:, 0], y[:, 0] * 2)
 
     def g(x, seed):
         z = np.exp(np.tanh(x))[:, 0]
         z.backward(seed[:, 0].detach())
         return z
 
-    captured = agrees(lambda x: f(x)[0], A)
+    captured = agrees(f, A)
     assert A.shape not in shapes(captured.latest, "forward")
     captured = capture(g, exact=False)
     with no_refuge():

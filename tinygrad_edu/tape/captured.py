@@ -25,7 +25,7 @@ from tinygrad_edu.tape.kinds import argument, kind_of, objects_among, pattern_of
 from tinygrad_edu.tape.outside import Outside, stamp
 from tinygrad_edu.tape.program import Miss, Program
 from tinygrad_edu.tape.recording import Tape
-from tinygrad_edu.tape.trust import gives, held_by, sparing
+from tinygrad_edu.tape.trust import gives, held_by, sparing, tried
 from tinygrad_edu.tensor import DEPOSIT, Tensor
 from tinygrad_edu.tree import flatten
 from tinygrad_edu.variable import make
@@ -221,10 +221,11 @@ class Captured:
                 return "what it changes outside itself"
             program = Program(tape)
             ways.pending.remove(earlier)
-            if not gives(program, tape, tensors, results):
+            found = tried(program, tape, tensors)
+            if found is None or not gives(found, tape, results):
                 return "something that is not on the tape"
             if not self.exact:
-                program = sparing(program, tape, tensors)
+                program = sparing(program, tape, tensors, found)
             ways.programs.insert(0, (program, build))
             self.recorded = 0
             return ""

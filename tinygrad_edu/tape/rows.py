@@ -94,7 +94,7 @@ class Picking:
 
     def whole(self, value: Any) -> bool:
         """Has it the rows that the index picks from?"""
-        return isinstance(value, Value) and len(value.shape) == len(self.lead) + 1 and value.shape[:-1] == self.lead
+        return isinstance(value, Value) and value.shape[:-1] == self.lead
 
     def some(self, shape: Shape) -> Shape:
         return (*self.picked, *shape[len(self.lead) :])
@@ -147,7 +147,7 @@ class Picking:
         elif step.run is fitted_as:
             args = self.fitting(step.args)
         else:
-            args = self.pulling(step)
+            args = self.arguments(step)
         if args is None:
             return None
         if not (self.whole(step.made) and (step.argument == 0 or elementwise(step))):
@@ -163,19 +163,17 @@ class Picking:
         over = over if over is None else self.some(over)
         return self.few[g], self.some(shape) if len(shape) > 1 else shape, dtype, over, broadcasts
 
-    def pulling(self, step: Step) -> Any:
-        """A rule's arguments."""
-        if elementwise(step):
-            return self.elementwise_args(step)
-        return None if step.operation is None else self.row_args(step, ("g", *needs_of(step.run)))
+    def arguments(self, step: Step) -> Any:
+        """Those of an operation, or of a rule, for the picked rows alone; None if it mixes rows."""
+        return self.elementwise_args(step) if elementwise(step) else self.row_args(step)
 
     def elementwise_args(self, step: Step) -> Any:
-        """Those for the picked rows alone, where every array has all rows, or one row for all."""
+        """Where every array has all rows, or one row for all."""
         args: list[Any] = []
         for arg in step.args:
             if self.whole(arg):
                 args.append(self.rows_of(arg))
-            elif isinstance(arg, tuple) and len(arg) == len(self.lead) + 1 and arg[:-1] == self.lead:
+            elif isinstance(arg, tuple) and arg[:-1] == self.lead:
                 args.append(self.some(arg))  # a shape
             elif all(len(value.shape) <= 1 for value in values_in(arg)):
                 args.append(arg)
@@ -183,24 +181,26 @@ class Picking:
                 return None
         return tuple(args)
 
-    def row_args(self, step: Step, names: tuple[str, ...] = ()) -> Any:
-        """Likewise of an operation along the last axis, or of its rule, whose arguments have these names."""
+    def row_args(self, step: Step) -> Any:
+        """Where it works along the last axis."""
         operation = step.operation
         if getattr(operation, "rows", None) is None:
             return None
         x, tables = operation.parameters[0], operation.rows
+        names = operation.parameters if step.phase == "forward" else ("g", *needs_of(step.run))
         args: list[Any] = []
-        for name, arg in zip(names or operation.parameters, step.args, strict=False):
+        for name, arg in zip(names, step.args, strict=False):
+            table = name.removesuffix("_shape")
             if name in ("g", "z", "aside", x):
                 if not self.whole(arg):
                     return None
                 arg = self.rows_of(arg)
             elif name == f"{x}_shape":
-                if len(arg) != len(self.lead) + 1 or arg[:-1] != self.lead:
+                if arg[:-1] != self.lead:
                     return None
                 arg = self.some(arg)
-            elif name.removesuffix("_shape") in tables:
-                if arg is not None and len(getattr(arg, "shape", arg)) != tables[name.removesuffix("_shape")]:
+            elif table in tables:
+                if arg is not None and len(getattr(arg, "shape", arg)) != tables[table]:
                     return None
             elif isinstance(arg, Value):
                 return None
@@ -243,7 +243,7 @@ class Picking:
         made = list(values_in(step.made))
         if step.phase != "forward" or step.keywords or not all(map(self.whole, made)):
             return None
-        args = self.elementwise_args(step) if elementwise(step) else self.row_args(step)
+        args = self.arguments(step)
         if args is None:
             return None
         return step.but(args, self.rows_of(made[0]) if isinstance(step.made, Value) else tuple(map(self.rows_of, made)))

@@ -13,20 +13,23 @@ from tinygrad_edu.tape.program import Program
 from tinygrad_edu.tape.recording import Tape
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["gives", "held_by", "sparing"]
+__all__ = ["gives", "held_by", "sparing", "tried"]
 
 
 def held_by(program: Program) -> list[Any]:
     return [value.held._value for value in program.tensors]
 
 
-def tried(program: Program, tape: Tape, tensors: list[Tensor]) -> tuple[list[Any], list[Any]] | None:
+Found = tuple[list[Any], list[Any]]  # results, and gradients
+
+
+def tried(program: Program, tape: Tape, tensors: list[Tensor]) -> Found | None:
     """What a program gives, and the gradients, where f has just run; None if it fails or draws other random numbers."""
     after = [rng.bit_generator.state for rng, _ in tape.generators]
     for rng, before in tape.generators:
         rng.bit_generator.state = before
     try:
-        found: tuple[list[Any], list[Any]] = program.run([each._value for each in tensors], held_by(program))
+        found: Found = program.run([each._value for each in tensors], held_by(program))
         alike = [stamp(rng) for rng, _ in tape.generators] == [stamp(state) for state in after]
     except Exception:
         return None
@@ -36,23 +39,21 @@ def tried(program: Program, tape: Tape, tensors: list[Tensor]) -> tuple[list[Any
     return found if alike else None
 
 
-def gives(program: Program, tape: Tape, tensors: list[Tensor], results: list[Any]) -> bool:
-    """Does a program give, bit for bit, what f has just given? Asked once, before it is trusted."""
-    found = tried(program, tape, tensors)
-    return found is not None and (
-        all(bits(one) == bits(other) for one, other in zip(found[0], results, strict=True))
-        and all(fingerprint(np.asarray(g)) == each.mark for g, each in zip(found[1], tape.deposited, strict=True))
+def gives(found: Found, tape: Tape, results: list[Any]) -> bool:
+    """Is what a program has found, bit for bit, what f has just given? Asked once, before it is trusted."""
+    return all(bits(one) == bits(other) for one, other in zip(found[0], results, strict=True)) and all(
+        fingerprint(np.asarray(g)) == each.mark for g, each in zip(found[1], tape.deposited, strict=True)
     )
 
 
-def sparing(program: Program, tape: Tape, tensors: list[Tensor]) -> Program:
-    """The program without the rows that nobody reads, if it gives the same up to rounding; else the program itself."""
+def sparing(program: Program, tape: Tape, tensors: list[Tensor], found: Found) -> Program:
+    """The program without the rows that nobody reads, if it finds the same up to rounding; else the program itself."""
     try:
         sparer = Program(tape, every_row=False)
     except Exception:  # the user's function is all right: it costs the gain, and no more
         return program
-    one, other = (tried(each, tape, tensors) for each in (program, sparer))
-    same = one is not None and other is not None and near([*one[0], *one[1]], [*other[0], *other[1]], program)
+    other = tried(sparer, tape, tensors)
+    same = other is not None and near([*found[0], *found[1]], [*other[0], *other[1]], program)
     return sparer if same else program
 
 
@@ -62,11 +63,10 @@ def near(ones: list[Any], others: list[Any], program: Program) -> bool:
     Relative to the largest element of each array; where that is noise itself, to the largest of all.
     """
     made = [value.dtype for row in program.rows for value, _ in row.births]
-    floats = [each for each in ones if isinstance(each, np.ndarray | np.generic) and each.dtype.kind == "f"]
     eps = max([float(np.finfo(dtype).eps) for dtype in made if dtype.kind == "f"], default=0.0)
-    noise = NOISE * eps * max(map(size_of, floats), default=0.0)
+    noise = NOISE * eps * max(map(size_of, filter(is_float, ones)), default=0.0)
     for one, other in zip(ones, others, strict=True):
-        if not any(one is each for each in floats):
+        if not is_float(one):
             if bits(one) != bits(other):
                 return False
         elif one.shape != other.shape or one.dtype != other.dtype:
@@ -77,6 +77,10 @@ def near(ones: list[Any], others: list[Any], program: Program) -> bool:
 
 
 NOISE = 1 << 10
+
+
+def is_float(result: Any) -> bool:
+    return isinstance(result, np.ndarray | np.generic) and result.dtype.kind == "f"
 
 
 def size_of(array: Any) -> float:

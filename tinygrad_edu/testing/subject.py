@@ -145,17 +145,14 @@ def plain(leaf: Any) -> Any:
     return leaf.numpy() if isinstance(leaf, Tensor) else leaf
 
 
-INTEGERS = (int, np.integer)
-
-
 def wanted_places(
     every: Sequence[str], places: Sequence[int], wrt: int | Sequence[int] | None, count: int, name: str
 ) -> list[int]:
     """Which of the float leaves belong to the inputs numbered in `wrt`."""
     if wrt is None:
         return list(range(len(places)))
-    numbers = [wrt] if isinstance(wrt, INTEGERS) else list(wrt)
-    if any(not isinstance(number, INTEGERS) or not -count <= number < count for number in numbers):
+    numbers = [wrt] if isinstance(wrt, int | np.integer) else list(wrt)
+    if any(not isinstance(number, int | np.integer) or not -count <= number < count for number in numbers):
         raise NotTrackedError(f"gradcheck of {name}: wrt={wrt!r}, but there are {count} inputs, numbered from 0")
     starts = tuple(f"inputs[{number % count}]" for number in numbers)
     wanted = [k for k, place in enumerate(places) if every[place].startswith(starts)]
